@@ -1,6 +1,7 @@
 """Copies of other datasets: of any layout, archives, remote storage, and labels of Label Studio."""
 
 import contextlib
+import filecmp
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -86,20 +87,29 @@ def _copy(dataset: Path, source: str, listing: Listing, by: str) -> Applied:
     steps: list[Step] = []
     staging = new_folder(dataset)
     counts: dict[str, int] = defaultdict(int)
+    same = 0
     for split in SPLITS:
         for sample in listing.splits[split]:
             name = usable_class_name(listing.classes[sample.label], known)
             if name not in known:
                 known.append(name)
                 steps.append(("", name))
+            chosen = file_name(PurePosixPath(sample.name).name)
+            # A source is imported again after an import that seemed to have failed.
+            before = dataset / name / chosen
+            if before.is_file() and filecmp.cmp(sample.path, before, shallow=False):
+                same += 1
+                continue
             staged = staging / str(sum(counts.values()))
             link_or_copy(sample.path, staged)
             counts[name] += 1
-            target = names.take(name, file_name(PurePosixPath(sample.name).name))
-            steps.append((staged.relative_to(dataset).as_posix(), target))
+            steps.append((staged.relative_to(dataset).as_posix(), names.take(name, chosen)))
+    if same and not counts:
+        staging.rmdir()
+        raise DatasetError(f"{source}: expected photos that are not in {dataset.name} yet, found all of them there")
     if not counts:
         raise DatasetError(f"{source}: expected labelled photos, found none")
-    entry = Entry(0, "", ADD_PHOTOS, {"source": source, "classes": dict(counts)}, by, steps=tuple(steps))
+    entry = Entry(0, "", ADD_PHOTOS, {"source": source, "classes": dict(counts), "same": same}, by, steps=tuple(steps))
     made = journal.write(dataset, entry)
     staging.rmdir()
     return to_applied(made)

@@ -6,6 +6,7 @@ received part is kept. The same plan continues the same upload.
 """
 
 import dataclasses
+import filecmp
 import functools
 import hashlib
 import json
@@ -257,24 +258,14 @@ def _entry(dataset: Path, upload: str, arrivals: Sequence[Arrival]) -> Entry:
             known.append(target)
             steps.append(("", target))
         folder = target or UNLABELLED
-        if _is_there(arrival.file, dataset / folder / arrival.name):
+        before = dataset / folder / arrival.name
+        if before.is_file() and filecmp.cmp(arrival.file, before, shallow=False):
             same += 1
             continue
         steps.append((os.path.relpath(arrival.file, dataset), names.take(folder, arrival.name)))
     positions = sorted({arrival.position for arrival in arrivals})
     details = {"upload": upload, "files": positions, "refused": refused, "same": same}
     return Entry(0, "", ADD_PHOTOS, details, steps=tuple(steps), group=upload)
-
-
-def _is_there(file: Path, other: Path) -> bool:
-    """Whether a file of this name and content is in the folder already."""
-    if not other.is_file() or other.stat().st_size != file.stat().st_size:
-        return False
-    with open(file, "rb") as one, open(other, "rb") as two:
-        while block := one.read(1 << 20):
-            if block != two.read(len(block)):
-                return False
-    return True
 
 
 def progress(dataset: Path, upload: str) -> Progress:

@@ -38,6 +38,20 @@ def test_a_dataset_of_any_layout_is_copied_as_one_change(workspace: Workspace) -
     assert len(list((workspace.data / "split").rglob("*.jpg"))) == 32
 
 
+def test_photos_that_are_there_are_not_imported_again(workspace: Workspace) -> None:
+    source = write_photos(workspace.data / "colours")
+    dataset = changes.create_dataset(workspace.data, "mine")
+    import_dataset(dataset, "colours", workspace)
+    (source / "red" / "new.jpg").write_bytes(encoded(random_image(99)))
+    (source / "red" / "1.jpg").unlink()
+    (source / "red" / "1.jpg").write_bytes(encoded(random_image(98)))
+    import_dataset(dataset, "colours", workspace)
+    assert counts(dataset) == {"blue": 8, "red": 10} and (dataset / "red" / "1 (2).jpg").is_file()
+    with pytest.raises(DatasetError, match="found all of them there"):
+        import_dataset(dataset, "mine", workspace)
+    assert not list((dataset / INCOMING).iterdir())
+
+
 def test_an_archive_and_existing_classes(workspace: Workspace, tmp_path: Path) -> None:
     source = write_photos(tmp_path / "Colours")
     (source / "red").rename(source / "Red")
