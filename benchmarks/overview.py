@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.clients import Answers
-from benchmarks.photos import CLASSES, write_photos
+from benchmarks.photos import CLASSES
 from benchmarks.serving import IMGCLAS
 from benchmarks.serving_cost import (
     BARE,
@@ -37,7 +37,15 @@ from benchmarks.serving_cost import (
     servers_of,
 )
 from benchmarks.tables import markdown_table, times
-from benchmarks.training import EPOCHS, IMGCLAS_SECONDS, PHOTOS_PER_CLASS, Run, train_with_keras, write_sixteen_photos
+from benchmarks.training import (
+    EPOCHS,
+    IMGCLAS_SECONDS,
+    PHOTOS_PER_CLASS,
+    Run,
+    train_with_keras,
+    write_sixteen_photos,
+    write_thousand_photos,
+)
 from benchmarks.training_cost import run_command
 from tests.support.processes import Cost, in_fresh_process, program
 
@@ -95,11 +103,7 @@ def _train(root: Path) -> tuple[list[Cost], list[Cost], float, Run]:
     os.environ["TOPGRAFT_CACHE"] = str(root / "cache")
     (root / "models").mkdir()
     write_sixteen_photos(root / "data" / "small", 1000)
-    places = {"train": root / "data" / "signs" / "train", "val": root / "data" / "signs" / "val"}
-    first = 0
-    for split, folder in (places | {"held_out": root / "held_out"}).items():
-        write_photos(folder, range(first, first + PHOTOS_PER_CLASS[split]))
-        first += PHOTOS_PER_CLASS[split]
+    write_thousand_photos(root)
     # The first also converts the backbone, once for a machine.
     run_command(root, "small")
     few, many = ([run_command(root, dataset) for _ in range(TRAININGS)] for dataset in ("small", "signs"))

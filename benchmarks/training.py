@@ -65,12 +65,7 @@ def main() -> None:
     """Print both tables."""
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory)
-        photos = {split: root / "data" / "signs" / split for split in ("train", "val")}
-        photos["held_out"] = root / "held_out"
-        first = 0
-        for split, count in PHOTOS_PER_CLASS.items():
-            write_photos(photos[split], range(first, first + count))
-            first += count
+        write_thousand_photos(root)
         os.environ["TOPGRAFT_CACHE"] = str(root / "cache")
         ours = []
         for _ in range(REPEATS):
@@ -198,6 +193,15 @@ def _server(root: Path) -> Iterator[Server]:
     shutil.rmtree(root / "cache" / "features")
     with running_server("topgraft", root) as server:
         yield server
+
+
+def write_thousand_photos(root: Path) -> None:
+    """Write the dataset `signs` with its splits below `data/`, and other photos of its classes to `held_out`."""
+    folders = {split: root / "data" / "signs" / split for split in ("train", "val")} | {"held_out": root / "held_out"}
+    first = 0
+    for split, count in PHOTOS_PER_CLASS.items():
+        write_photos(folders[split], range(first, first + count))
+        first += count
 
 
 def write_sixteen_photos(directory: Path, first_seed: int) -> None:

@@ -19,9 +19,17 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks.photos import CLASSES, write_photos
+from benchmarks.photos import CLASSES
 from benchmarks.tables import markdown_table, median_and_range, times, verdict
-from benchmarks.training import BACKBONE, EPOCHS, IMAGE_SIZE, PHOTOS_PER_CLASS, train_with_keras, write_sixteen_photos
+from benchmarks.training import (
+    BACKBONE,
+    EPOCHS,
+    IMAGE_SIZE,
+    PHOTOS_PER_CLASS,
+    train_with_keras,
+    write_sixteen_photos,
+    write_thousand_photos,
+)
 from model.backbones import find_backbone
 from model.results import InputSpec, Sample, no_progress
 from tests.support.processes import Cost, in_fresh_process, program, run_measured
@@ -43,11 +51,7 @@ def main() -> None:
         os.environ["TOPGRAFT_CACHE"] = str(root / "cache")
         (root / "models").mkdir()
         write_sixteen_photos(root / "data" / "small", 1000)
-        first = 0
-        places = {"train": root / "data" / "signs" / "train", "val": root / "data" / "signs" / "val"}
-        for split, folder in (places | {"held_out": root / "held_out"}).items():
-            write_photos(folder, range(first, first + PHOTOS_PER_CLASS[split]))
-            first += PHOTOS_PER_CLASS[split]
+        write_thousand_photos(root)
         ways: dict[str, Callable[[], Cost]] = {
             "small": lambda: run_command(root, "small"),
             "large": lambda: run_command(root, "signs"),

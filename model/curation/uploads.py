@@ -159,8 +159,14 @@ class Receiver:
         A connection that broke may still have a block when another one continues its file, or has completed it.
         """
         with _appending:
-            if _part_size(self._dataset, self._upload, self._position) != self._size:
-                raise ConfigError("another connection continues this file: ask what has arrived, and continue there")
+            found = _part_size(self._dataset, self._upload, self._position)
+            if found != self._size:
+                path, _ = self._plan.files[self._position]
+                raise ConfigError(
+                    f"expected {printable(path)} to continue at byte {self._size}, found "
+                    f"{found if found >= 0 else 'it completed'}: another connection continues this file. Ask what has "
+                    "arrived, and continue there"
+                )
             written = stream.write(block)
         self._size += written
         return written
@@ -176,7 +182,9 @@ class Receiver:
         while self._position < len(self._plan.files) and self._plan.files[self._position][1] == 0:
             self._position += 1
         if self._position >= len(self._plan.files):
-            raise ConfigError("expected the contents of the planned files, received more")
+            raise ConfigError(
+                f"expected the contents of {len(self._plan.files):,} planned files, received more: begin another upload"
+            )
         path, size = self._plan.files[self._position]
         part = _part(self._dataset, self._upload, self._position)
         written = size if self._position in self._known else part.stat().st_size if part.exists() else 0
@@ -212,7 +220,7 @@ def settle(dataset: Path, upload: str, positions: Collection[int] | None = None,
         with locked(dataset):
             if arrivals:
                 journal.write(dataset, _entry(dataset, upload, arrivals))
-            left = {dataset / source for source in _unplaced(dataset, upload)}
+            left = {dataset / source for source in _unplaced(_entries(dataset, upload))}
         for position in whole:
             part, unpacked = _part(dataset, upload, position), folder / f"{position}-unpacked"
             if part not in left and not any(file.is_relative_to(unpacked) for file in left):
@@ -222,9 +230,9 @@ def settle(dataset: Path, upload: str, positions: Collection[int] | None = None,
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _unplaced(dataset: Path, upload: str) -> list[str]:
+def _unplaced(of_upload: Sequence[Entry]) -> list[str]:
     """Received files, relative to the dataset, whose place in it could not be written."""
-    sources = (entry.steps[step][0] for entry in _entries(dataset, upload) for step in entry.skipped)
+    sources = (entry.steps[step][0] for entry in of_upload for step in entry.skipped)
     return [source for source in sources if source]
 
 
@@ -278,7 +286,7 @@ def progress(dataset: Path, upload: str) -> Progress:
     arrived = {position for entry in of_upload for position in entry.details["files"]}
     refused = tuple(Refused(*one) for entry in of_upload for one in entry.details["refused"])
     same = sum(entry.details["same"] for entry in of_upload)
-    unplaced = _unplaced(dataset, upload)
+    unplaced = _unplaced(of_upload)
     refused += tuple(Refused(name, "its place in the dataset cannot be written; the file is kept") for name in unplaced)
     added = sum(bool(source and target) for entry in of_upload for source, target in entry.steps) - len(unplaced)
     try:

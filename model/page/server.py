@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Callable, Collection
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from model.errors import ConfigError
 from model.files.browsing import names_of_hidden_files
 from model.page.forwarding import as_response, forward_metadata, forward_prediction
 from model.page.service import Service, connected, failure
 from model.web.connections import limit_connections
 from model.web.origins import origin_check
+from model.web.running import run_server
 from model.web.static_files import add_file, packaged_files, security_headers
 
 HEADERS = security_headers()
@@ -31,21 +31,8 @@ def run(api: str, host: str, port: int, when_ready: Callable[[], None]) -> None:
     Raises:
         ConfigError: the server cannot listen there.
     """
-    try:
-        web.run_app(
-            make_app(api, {host}),
-            host=host,
-            port=port,
-            print=lambda _banner: when_ready(),
-            access_log=None,
-            handler_cancellation=True,
-            shutdown_timeout=1.0,
-        )
-    except OSError as error:
-        raise ConfigError(
-            f"cannot listen on {host}, port {port}: {error.strerror or error}. Choose others, such as: "
-            "topgraft page --host 127.0.0.1 --port 8081"
-        ) from error
+    advice = "Choose others, such as: topgraft page --host 127.0.0.1 --port 8081"
+    run_server(make_app(api, {host}), host, port, when_ready, advice)
 
 
 def make_app(api: str, own_names: Collection[str] = ()) -> web.Application:

@@ -40,12 +40,12 @@ def _allowed_path(option: str, value: str, workspace: Workspace) -> str:
     """The path if it is allowed: unchanged if it exists in `data/`, else absolute."""
     inside = workspace.data / value
     is_name = not Path(value).is_absolute() and not value.startswith("~")
-    if is_name and _is_allowed(inside, workspace) and inside.exists():
+    if is_name and is_allowed(inside, workspace) and inside.exists():
         return value
     path = Path(value).absolute()
-    if _is_allowed(path, workspace):
+    if is_allowed(path, workspace):
         return str(path)
-    if is_name and _is_allowed(inside, workspace):
+    if is_name and is_allowed(inside, workspace):
         return str(inside)  # reported as missing, there
     remote = "" if option == "features" else "remote:path, or "
     raise ConfigError(
@@ -59,12 +59,12 @@ def _check_images_directory(value: str, dataset: str, workspace: Workspace) -> N
     """Check that the folder of the images is in the dataset; links in it are checked if it is on this machine."""
     is_inside = not value.startswith(("/", "~")) and ".." not in Path(value).parts
     if is_inside and value and not is_remote(dataset):
-        is_inside = _is_allowed(workspace.find_dataset(dataset).absolute() / value, workspace)
+        is_inside = is_allowed(workspace.find_dataset(dataset).absolute() / value, workspace)
     if not is_inside:
         raise ConfigError(f"images_directory: expected a folder in the dataset, received {quoted(value)}.")
 
 
-def _is_allowed(path: Path, workspace: Workspace) -> bool:
+def is_allowed(path: Path, workspace: Workspace) -> bool:
     """Whether a path is in an allowed folder: first as it is written, then with its links resolved."""
     folders = (workspace.data.absolute(), PLATFORM_STORAGE, *DATA_ROOTS.read())
     written = Path(os.path.normpath(path))

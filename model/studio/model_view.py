@@ -12,10 +12,10 @@ from model.config import TrainConfig
 from model.curation.places import class_names, is_editable
 from model.dataset.listing import DATASET_FILES, IMAGES
 from model.durable import to_json
-from model.errors import ConfigError, ModelError
+from model.errors import ModelError
 from model.promotion import promoted_models
 from model.registry import Registry
-from model.storage.allowed_folders import restrict_paths
+from model.storage.allowed_folders import is_allowed
 from model.workspace import Workspace
 
 _MAX_WEAKEST = 5
@@ -75,19 +75,11 @@ def dataset_of(workspace: Workspace, bundle: Bundle) -> Path | None:
     recorded = Path(str(bundle.manifest.dataset.get("path") or ""))
     if not recorded.name or not recorded.is_absolute():
         return None
-    if _is_allowed(recorded, workspace) and recorded.is_dir():
+    if is_allowed(recorded, workspace) and recorded.is_dir():
         return recorded
     # A workspace may have been moved.
     same_name = workspace.data / recorded.name
     return same_name if same_name.is_dir() and _shares_classes(same_name, bundle.manifest.classes) else None
-
-
-def _is_allowed(path: Path, workspace: Workspace) -> bool:
-    try:
-        restrict_paths(TrainConfig(dataset=str(path)), workspace)
-    except ConfigError:
-        return False
-    return True
 
 
 def _shares_classes(dataset: Path, classes: Collection[str]) -> bool:

@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from model import errors
-from model.errors import ConfigError, TopgraftError
+from model.errors import TopgraftError
 from model.page.server import page_files
 from model.page.service import connected
 from model.studio.access import Access
@@ -21,6 +21,7 @@ from model.studio.tasks import Tasks
 from model.studio.watching import watch
 from model.web.connections import limit_connections
 from model.web.origins import is_trusted_proxy, origin_check
+from model.web.running import run_server
 from model.web.static_files import CONTENT_SECURITY_POLICY, add_file, packaged_files, security_headers
 from model.workspace import Workspace
 
@@ -90,21 +91,11 @@ def run(app: web.Application, exposure: Exposure, when_ready: Callable[[], None]
     Raises:
         ConfigError: it cannot listen on its address.
     """
-    try:
-        web.run_app(
-            app,
-            host=exposure.host,
-            port=exposure.port,
-            print=lambda _banner: when_ready(),
-            access_log=None,
-            handler_cancellation=True,
-            shutdown_timeout=1.0,
-        )
-    except OSError as error:
-        raise ConfigError(
-            f"cannot listen on {exposure.host}, port {exposure.port}: {error.strerror or error}. If the studio is "
-            "running already, open it in the browser; otherwise choose another port: topgraft studio --port 8091"
-        ) from error
+    advice = (
+        "If the studio is running already, open it in the browser; otherwise choose another port: "
+        "topgraft studio --port 8091"
+    )
+    run_server(app, exposure.host, exposure.port, when_ready, advice)
 
 
 @web.middleware

@@ -6,6 +6,7 @@ A task ends with the server. Its result is a file of the workspace, so that a ta
 import contextlib
 import dataclasses
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -25,6 +26,8 @@ from model.workspace import Workspace
 _NICENESS = 5
 _SECONDS_BETWEEN_REPORTS = 0.2
 _MAX_ENDED = 100
+
+log = logging.getLogger(__name__)
 
 Notify = Callable[[dict[str, Any]], None]
 
@@ -113,6 +116,10 @@ class Tasks:
             task.message, task.state = error.message, "failed"
         except OSError as error:
             task.message, task.state = f"the task could not be started: {error.strerror or error}.", "failed"
+        except Exception:
+            # The same work could not be started again while it seems to run.
+            log.exception("the task %s failed", task.key)
+            task.message, task.state = "the task failed; the reason is in the log of the studio.", "failed"
         self._notify(task.to_json())
 
     def _run(self, task: Task, name: str, arguments: dict[str, Any]) -> Any:

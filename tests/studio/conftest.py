@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import requests
 
+from tests.support.browser import running_chromium
 from tests.support.nextcloud_server import FOLDER, Nextcloud, nextcloud
 from tests.support.studio_models import write_workspace
 from tests.support.studio_server import Studio, running_studio
@@ -16,6 +17,12 @@ from tests.support.waiting import wait_until
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     with running_studio(tmp_path_factory.mktemp("home")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with running_chromium() as running:
         yield running
 
 

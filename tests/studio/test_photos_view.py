@@ -12,7 +12,6 @@ from model.curation.places import read_contents
 from model.curation.plans import AddClass
 from tests.page.visit import MIN_TOUCH_TARGET
 from tests.support.axe import installed_axe
-from tests.support.browser import running_chromium
 from tests.support.photos import encoded, random_image, write_photos, zip_of
 from tests.support.ports import free_port
 from tests.support.studio_server import Studio, running_studio
@@ -41,12 +40,6 @@ SCROLL = """async () => {
   }
   return most;
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with running_chromium() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.studio.visit import DESKTOP, PHONE, WIDE, Visit, assert_fits, visiting
 from tests.support.axe import installed_axe, serious_problems_of
-from tests.support.browser import playwright, running_chromium
+from tests.support.browser import playwright
 from tests.support.command import ROOT
 from tests.support.ports import free_port
 from tests.support.shapes import write_shapes
@@ -31,12 +31,6 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     write_shapes(home / "data" / "shapes", 12)
     write_model(home / "models" / "colours")
     with running_studio(home) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> "Iterator[Browser]":
-    with running_chromium() as running:
         yield running
 
 

@@ -21,6 +21,7 @@ from model.curation.uploads import (
     unfinished,
 )
 from model.errors import ConfigError
+from model.received import quoted
 from model.studio.bodies import read_body
 from model.studio.datasets import WATCHED, requested_dataset
 
@@ -50,7 +51,7 @@ async def _list(request: web.Request) -> web.Response:
 async def _open(request: web.Request) -> web.Response:
     dataset = requested_dataset(request)
     if request.content_type != "application/json":
-        raise ConfigError("expected a plan of type application/json")
+        raise ConfigError(f"expected a plan of type application/json, received {quoted(request.content_type)}")
     plan = parse_plan(await read_body(request, MAX_PLAN_BYTES))
     limit = environment.STUDIO_MAX_BYTES.read()
     begun = await asyncio.to_thread(open_upload, dataset, plan, limit)
@@ -66,7 +67,7 @@ async def _progress(request: web.Request) -> web.Response:
 async def _receive(request: web.Request) -> web.Response:
     """Receive contents; what came before a broken connection is kept, and whole photos are put into the dataset."""
     if request.content_type != _CONTENT_TYPE:
-        raise ConfigError(f"expected contents of type {_CONTENT_TYPE}")
+        raise ConfigError(f"expected contents of type {_CONTENT_TYPE}, received {quoted(request.content_type)}")
     dataset, upload = requested_dataset(request), request.match_info["upload"]
     first, offset = _number(request, "first"), _number(request, "offset")
     receiver = await asyncio.to_thread(receive, dataset, upload, first, offset)
