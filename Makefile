@@ -17,6 +17,7 @@ WORKERS ?= 2
 BIN := $(VENV)/bin
 VENV_BUILT := $(VENV)/.built
 RUN_INSTALLED := $(VENV)/.installed
+STUDIO_INSTALLED := $(VENV)/.installed-studio
 TEST_INSTALLED := $(VENV)/.installed-test
 CHECK_INSTALLED := $(VENV)/.installed-check
 # More processes than processors: many tests wait for servers and other processes.
@@ -35,7 +36,7 @@ help:
 demo: $(RUN_INSTALLED)
 	$(BIN)/topgraft demo
 
-studio: $(RUN_INSTALLED)
+studio: $(STUDIO_INSTALLED)
 	$(BIN)/topgraft studio
 
 serve: $(RUN_INSTALLED)
@@ -78,6 +79,11 @@ install: $(RUN_INSTALLED)
 $(RUN_INSTALLED): setup.cfg pyproject.toml | $(VENV_BUILT)
 	$(PIP) install --editable .
 	touch $@
+
+# With the program rclone, for datasets and models in remote storage.
+$(STUDIO_INSTALLED): setup.cfg pyproject.toml | $(VENV_BUILT)
+	$(PIP) install --editable ".[storage]"
+	touch $(RUN_INSTALLED) $@
 
 $(TEST_INSTALLED): setup.cfg pyproject.toml | $(VENV_BUILT)
 	$(PIP) install --editable ".[test]"
