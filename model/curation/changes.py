@@ -12,7 +12,15 @@ from typing import Any
 from model.curation import journal
 from model.curation.journal import Entry, Step, locked
 from model.curation.names import checked_class_name, file_name
-from model.curation.places import INCOMING, UNLABELLED, checked_photo, class_names, is_editable
+from model.curation.places import (
+    INCOMING,
+    PLAN,
+    UNLABELLED,
+    UPLOAD_PREFIX,
+    checked_photo,
+    class_names,
+    is_editable,
+)
 from model.curation.plans import KINDS, Change, MovePhotos, Names, steps_back, steps_of
 from model.curation.space import full_disk
 from model.errors import DatasetError
@@ -201,9 +209,14 @@ def _receive(dataset: Path, source: Path) -> str:
 
 
 def remove_orphans(dataset: Path) -> None:
-    """Remove copies that killed processes did not write in the journal; the lock of the dataset must be held."""
-    for left in (dataset / INCOMING).glob(f"{_NEW}*"):
-        shutil.rmtree(left) if left.is_dir() else left.unlink()
+    """Remove what killed processes left: copies that are not in the journal, and folders of uploads without a plan.
+
+    The lock of the dataset must be held.
+    """
+    incoming = dataset / INCOMING
+    uploads = [left for left in incoming.glob(f"{UPLOAD_PREFIX}*") if not (left / PLAN).is_file()]
+    for left in [*incoming.glob(f"{_NEW}*"), *uploads]:
+        shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
 
 
 def new_folder(dataset: Path) -> Path:

@@ -28,6 +28,8 @@ CURATION = ".curation"
 
 REMOVED, UNLABELLED = f"{CURATION}/removed", f"{CURATION}/unlabelled"
 INCOMING, JOURNAL, LOCK = f"{CURATION}/incoming", f"{CURATION}/journal.jsonl", f"{CURATION}/lock"
+UPLOAD_PREFIX, PLAN = "upload-", "plan.json"
+"""Beginning of the name of an upload's folder in `incoming`, and the file that makes it one."""
 
 _FOLDER_LAYOUT = "a folder per class"
 

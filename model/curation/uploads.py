@@ -21,10 +21,10 @@ from typing import IO, Any
 from model import durable
 from model.curation import journal
 from model.curation.arrivals import Arrival, Refused, arrivals_of
-from model.curation.changes import ADD_PHOTOS, check_editable
+from model.curation.changes import ADD_PHOTOS, check_editable, remove_orphans
 from model.curation.journal import Entry, Step, locked
 from model.curation.names import usable_class_name
-from model.curation.places import INCOMING, UNLABELLED, class_names
+from model.curation.places import INCOMING, PLAN, UNLABELLED, UPLOAD_PREFIX, class_names
 from model.curation.plans import Names
 from model.curation.space import bytes_left, check_space, full_disk
 from model.curation.upload_plan import Plan, plan_from_json
@@ -34,8 +34,6 @@ from model.reading import UnreadableError, read_json
 from model.received import quoted
 from model.shown import printable
 
-_PLAN = "plan.json"
-_FOLDER_PREFIX = "upload-"
 _UNGUARDED = "Do not send the same files in two windows"
 _appending = threading.Lock()
 _STATE = "All photos that have arrived are whole, and the upload can be resumed"
@@ -94,15 +92,16 @@ def open_upload(dataset: Path, plan: Plan, max_bytes: int | None = None) -> Prog
     text = json.dumps(dataclasses.asdict(plan))
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     with locked(dataset):
-        begun = sorted((dataset / INCOMING).glob(f"{_FOLDER_PREFIX}{digest}-*/{_PLAN}"))
+        remove_orphans(dataset)
+        begun = sorted((dataset / INCOMING).glob(f"{UPLOAD_PREFIX}{digest}-*/{PLAN}"))
         if begun:
             upload = begun[0].parent.name
         else:
             check_space(dataset, plan.size, max_bytes)
-            upload = f"{_FOLDER_PREFIX}{digest}-{uuid.uuid4().hex[:8]}"
+            upload = f"{UPLOAD_PREFIX}{digest}-{uuid.uuid4().hex[:8]}"
             with full_disk(dataset, "Nothing was received"):
                 (dataset / INCOMING / upload).mkdir(parents=True)
-                durable.write_text(dataset / INCOMING / upload / _PLAN, text)
+                durable.write_text(dataset / INCOMING / upload / PLAN, text)
     # What a killed server received whole, but did not check.
     settle(dataset, upload, max_bytes=max_bytes)
     return progress(dataset, upload)
@@ -227,7 +226,7 @@ def settle(dataset: Path, upload: str, positions: Collection[int] | None = None,
                 part.unlink(missing_ok=True)
                 shutil.rmtree(unpacked, ignore_errors=True)
         if len(_arrived(dataset, upload)) == len(plan.files) and not left:
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
 
 
 def _unplaced(of_upload: Sequence[Entry]) -> list[str]:
@@ -306,7 +305,7 @@ def progress(dataset: Path, upload: str) -> Progress:
 
 def unfinished(dataset: Path) -> list[Progress]:
     """Uploads of which files are missing."""
-    folders = sorted((dataset / INCOMING).glob(f"{_FOLDER_PREFIX}*/{_PLAN}"))
+    folders = sorted((dataset / INCOMING).glob(f"{UPLOAD_PREFIX}*/{PLAN}"))
     return [progress(dataset, plan.parent.name) for plan in folders]
 
 
@@ -314,13 +313,19 @@ def cancel(dataset: Path, upload: str) -> None:
     """Cancel an upload: what has arrived whole stays in the dataset, parts of files are removed."""
     _plan(dataset, upload)
     with locked(dataset):
-        shutil.rmtree(dataset / INCOMING / upload, ignore_errors=True)
+        _remove(dataset / INCOMING / upload)
+
+
+def _remove(folder: Path) -> None:
+    """Remove the folder of an upload: the plan first, so that what a kill leaves is known to be of no use."""
+    (folder / PLAN).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _plan(dataset: Path, upload: str) -> Plan:
-    if not upload.startswith(_FOLDER_PREFIX) or not upload.replace("-", "").isalnum():
+    if not upload.startswith(UPLOAD_PREFIX) or not upload.replace("-", "").isalnum():
         raise ConfigError(f"expected an upload of this dataset, received {quoted(upload)}")
-    path = dataset / INCOMING / upload / _PLAN
+    path = dataset / INCOMING / upload / PLAN
     if not path.is_file():
         raise ConfigError(f"expected an upload that is not complete, received {quoted(upload)}: begin it again")
     return _read_plan(path)

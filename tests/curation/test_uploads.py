@@ -199,6 +199,16 @@ def test_an_upload_that_is_cancelled_keeps_what_has_arrived(dataset: Path) -> No
     assert not list((dataset / INCOMING).iterdir()) and read_contents(dataset).classes == {"elm": ["elm/0.jpg"]}
 
 
+def test_what_a_kill_left_of_an_upload_without_its_plan_is_removed_by_the_next_one(dataset: Path) -> None:
+    begun = open_upload(dataset, plan_of(PHOTOS))
+    receive(dataset, begun.upload, 0, 0).write(b"\xff\xd8")
+    for name in ("upload-0-killed-before-its-plan", "upload-1-killed-while-it-was-removed"):
+        (dataset / INCOMING / name / "0-unpacked").mkdir(parents=True)
+    (dataset / INCOMING / "upload-2-lock-of-a-removed-folder").touch()
+    assert open_upload(dataset, plan_of(PHOTOS)).parts == {0: 2}
+    assert [left.name for left in (dataset / INCOMING).iterdir()] == [begun.upload]
+
+
 @pytest.mark.parametrize(
     "body",
     [
