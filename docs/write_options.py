@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from model import durable
-from model.config import OptionInfo, PredictConfig, TrainConfig, options_of
+from model.config import PredictConfig, TrainConfig, options_of
+from model.option import OptionInfo
 
 PAGE = Path(__file__).with_name("options.md")
 INTRODUCTION = """\

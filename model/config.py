@@ -7,10 +7,10 @@ Swagger, the command line, configuration files and the documentation are derived
 import dataclasses
 import functools
 import re
-from collections.abc import Callable
 from typing import Any
 
 from model.backbones import AUTO, BACKBONES, DEFAULT, backbone_names
+from model.option import MAX_NAME_LENGTH, MAX_PATH_LENGTH, OptionInfo, option
 
 RESIZE_MODES = ("squash", "pad", "crop")
 WEIGHTS = ("imagenet", "none")
@@ -38,9 +38,6 @@ MAX_CROSS_VALIDATED = 3000
 FEW_FOR_A_TEST = 20
 """Images per class below which a dataset is cross-validated by default even with fine_tune = auto."""
 
-MAX_TEXT_LENGTH, MAX_PATH_LENGTH, MAX_NAME_LENGTH = 1000, 4096, 100
-
-_OF_PRETRAINED = ("learning_rate", "l2", "refit", "fine_tune", "fine_tune_epochs")
 OF_PHOTOS = (
     "dataset",
     "images_directory",
@@ -69,52 +66,7 @@ OF_PHOTOS = (
 )
 """Options of `TrainConfig` that need the photos, or were fixed when the features were computed."""
 
-_OF_FINE_TUNING = ("fine_tune_epochs", "fine_tune_learning_rate")
 _MODEL_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_NAME_LENGTH - 1}}}")
-
-
-@dataclasses.dataclass(frozen=True)
-class OptionInfo:
-    """Help text and allowed values of an option.
-
-    Attributes:
-        help: one or two sentences, shown in Swagger, in `--help` and in the documentation.
-        minimum, maximum: inclusive bounds of a number, in the unit of the option.
-        choices: the allowed values; None if any value is allowed.
-        find_choices: finds all allowed values when they are needed; those beyond `choices` may change.
-        max_length: maximum number of characters of a text; None for other types.
-        advanced: whether most users leave the option at its default; see `BASIC_OPTIONS`.
-    """
-
-    help: str
-    minimum: float | None = None
-    maximum: float | None = None
-    choices: tuple[str, ...] | None = None
-    max_length: int | None = None
-    advanced: bool = False
-    find_choices: Callable[[], tuple[str, ...]] | None = None
-
-    @property
-    def description(self) -> str:
-        """The help text, which says whether the option is advanced."""
-        return f"Advanced. {self.help}" if self.advanced else self.help
-
-
-def option(
-    default: Any,
-    help: str,
-    *,
-    minimum: float | None = None,
-    maximum: float | None = None,
-    choices: tuple[str, ...] | None = None,
-    max_length: int = MAX_TEXT_LENGTH,
-    find_choices: Callable[[], tuple[str, ...]] | None = None,
-) -> Any:
-    """Dataclass field with an `OptionInfo` in its metadata; `max_length` applies to texts only."""
-    is_closed = choices is not None and find_choices is None
-    length = (max(map(len, choices or ())) if is_closed else max_length) if isinstance(default, str) else None
-    info = OptionInfo(help, minimum, maximum, choices, length, find_choices=find_choices)
-    return dataclasses.field(default=default, metadata={"option": info})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -428,29 +380,3 @@ def non_default_options(config: TrainConfig) -> dict[str, Any]:
 def is_model_name(name: str) -> bool:
     """Whether `name` is a valid model name: up to 100 letters, digits, dots, dashes and underscores, not `latest`."""
     return _MODEL_NAME.fullmatch(name) is not None and name != LATEST
-
-
-def ignored_options(config: TrainConfig, *, has_splits: bool, cross_validated: bool) -> list[str]:
-    """Sentences about options that differ from their defaults but have no effect.
-
-    Args:
-        has_splits: whether the dataset has its own splits.
-        cross_validated: whether cross-validation replaces the test split.
-    """
-    reasons: list[tuple[tuple[str, ...], str]] = []
-    if config.weights == "none":
-        folds = ("folds",) if (config.folds or 0) > 1 else ()
-        reasons.append(((*_OF_PRETRAINED, *folds), "weights = none trains all layers from random weights"))
-    elif config.fine_tune == "none":
-        reasons.append((_OF_FINE_TUNING, "fine_tune = none does not train the backbone"))
-    if config.tune_minutes is None:
-        reasons.append((("tune_backbones",), "without tune_minutes there is no search"))
-    if config.augmentation == "none":
-        reasons.append((("augmented_views",), "augmentation = none creates no views"))
-    if has_splits:
-        reasons.append((("test_fraction",), "the dataset has its own splits"))
-    elif cross_validated:
-        reasons.append((("test_fraction",), "cross-validation replaces the test split: set folds = 0 for a test split"))
-    set_options = non_default_options(config)
-    changed = [([name for name in names if name in set_options], reason) for names, reason in reasons]
-    return [f"{', '.join(names)}: set, but has no effect, because {reason}" for names, reason in changed if names]

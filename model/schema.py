@@ -17,9 +17,10 @@ from marshmallow import Schema, ValidationError, fields, validate
 
 from model.augmentation import parse_augmentation
 from model.backbones import find_backbone, find_backbones
-from model.config import LATEST, RENAMED_OPTIONS, OptionInfo, TrainConfig, is_model_name, options_of
+from model.config import LATEST, RENAMED_OPTIONS, TrainConfig, is_model_name, options_of
 from model.errors import ConfigError
 from model.intensity import parse_intensity
+from model.option import OptionInfo
 from model.reading import read_option_file, without_number
 from model.received import MAX_COMPARED, MAX_QUOTED, did_you_mean, listed, quoted, similar
 

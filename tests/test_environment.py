@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from model import environment, environment_variable, resources
+from model import environment, environment_variable, process_environment, resources
 from model.environment import VARIABLES
 from model.environment_variable import HostPattern, Variable
 
@@ -112,9 +112,9 @@ def test_secrets_are_marked() -> None:
 def test_variables_of_remotes_are_found_by_their_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RCLONE_CONFIG_PETS_TYPE", "webdav")
     monkeypatch.setenv("RCLONE_CONFIG_PETS_USER", " ")
-    assert environment.set_variables("RCLONE_CONFIG_PETS_") == {"RCLONE_CONFIG_PETS_TYPE": "webdav"}
-    environment.unset_blank("RCLONE_CONFIG_PETS_")
-    assert environment.set_variables("RCLONE_CONFIG_PETS_") == {"RCLONE_CONFIG_PETS_TYPE": "webdav"}
+    assert process_environment.set_variables("RCLONE_CONFIG_PETS_") == {"RCLONE_CONFIG_PETS_TYPE": "webdav"}
+    process_environment.unset_blank("RCLONE_CONFIG_PETS_")
+    assert process_environment.set_variables("RCLONE_CONFIG_PETS_") == {"RCLONE_CONFIG_PETS_TYPE": "webdav"}
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def reads(path: Path) -> Iterator[str]:
 
 def test_only_the_table_reads_variables() -> None:
     sources = [path for room in ("topgraft", "model", "api") for path in (ROOT / room).rglob("*.py")]
-    readers = (ROOT / "model" / "environment.py", ROOT / "model" / "environment_variable.py")
+    readers = [ROOT / "model" / f"{name}.py" for name in ("environment_variable", "process_environment")]
     assert [place for path in sources if path not in readers for place in reads(path)] == []
     assert all(list(reads(path)) for path in readers)
 

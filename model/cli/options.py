@@ -9,7 +9,8 @@ import click
 from click.core import ParameterSource
 
 from model import schema
-from model.config import DEFAULT_CHUNK, ENGINES, RENAMED_OPTIONS, OptionInfo, options_of
+from model.config import DEFAULT_CHUNK, ENGINES, RENAMED_OPTIONS, options_of
+from model.option import OptionInfo
 from model.presets import preset_options
 from model.received import quoted
 from model.scratch import remove_leftovers

@@ -8,10 +8,11 @@ from pathlib import Path
 from model import durable
 from model.added_backbones import RECORD, AddedBackbone, find_added
 from model.backbones import AUTO, BACKBONES, find_backbone
-from model.config import MAX_TEXT_LENGTH, is_model_name
+from model.config import is_model_name
 from model.errors import ConfigError, StorageError
 from model.importing.untrusted_backbone import AdaptedNetwork, adapt_in_child, check_weights_in_child
 from model.networks.feature_network import FeatureNetworkOptions
+from model.option import MAX_TEXT_LENGTH
 from model.reading import with_path
 from model.received import quoted
 from model.scratch import scratch_folder

@@ -2,7 +2,7 @@
 
 import os
 
-from model.environment import named_variables
+from model.process_environment import named_variables
 from model.processes import die_with_parent
 
 # jupyter_client sets it for the kernels that it starts.

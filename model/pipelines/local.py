@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from model import __version__, durable
-from model.environment import named_variables
 from model.errors import ConfigError, StepError, TopgraftError
 from model.files.browsing import name_some
 from model.locks import FileLock
@@ -29,6 +28,7 @@ from model.pipelines.parameters import Value, check_notebooks, located_values, p
 from model.pipelines.sending import sender_of
 from model.pipelines.steps import ParameterValue, Pipeline, Step
 from model.pipelines.unchanged import require_extra, run_if_changed
+from model.process_environment import named_variables
 from model.provenance import utc_now
 from model.reading import with_path, without_number
 from model.received import did_you_mean, quoted

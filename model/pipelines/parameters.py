@@ -7,12 +7,12 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from model.environment import named_variables
 from model.errors import ConfigError
 from model.files.browsing import name_some
 from model.pipelines.notebooks import parameters_of
 from model.pipelines.problems import raise_problems
 from model.pipelines.steps import BOOL, FLOAT, INTEGER, Parameter, ParameterValue, Pipeline, Step
+from model.process_environment import named_variables
 from model.received import did_you_mean, quoted
 from model.storage.places import is_remote, parse_place
 

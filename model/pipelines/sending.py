@@ -11,13 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from model import durable
-from model.environment import default_variables
 from model.errors import ConfigError, StorageBusyError, StorageError, StorageUnreachableError
 from model.files.browsing import name_some
 from model.pipelines.manifests import Manifests
 from model.pipelines.own_files import executed_name
 from model.pipelines.parameters import Value
 from model.pipelines.steps import Delivery, Pipeline, Step
+from model.process_environment import default_variables
 from model.reading import UnreadableError, read_json, unreadable
 from model.storage.destination import ADDRESS, open_destination
 from model.storage.interface import Entry, Storage

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from model import durable
-from model.environment import named_variables
 from model.errors import TrainingError
 from model.pipelines.notebooks import failed_cell
 from model.pipelines.steps import ParameterValue
+from model.process_environment import named_variables
 from model.processes import answer_parent, python_environment, run_child
 from model.reading import read_json
 from model.scratch import scratch_folder

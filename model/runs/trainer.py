@@ -14,7 +14,7 @@ from model import bundle as bundles
 from model import bundle_files, durable
 from model.backbones import AUTO, Backbone, find_backbone
 from model.bundle import Manifest
-from model.config import TrainConfig, ignored_options
+from model.config import TrainConfig
 from model.dataset.prepare import Verdict, write_dataset_files
 from model.dataset.rereading import PhotoReader
 from model.errors import ConfigError, DatasetError, StorageError, TopgraftError, TrainingStoppedError
@@ -22,6 +22,7 @@ from model.evaluation.evaluate import Evaluation, evaluate_probabilities
 from model.evaluation.report.content import ReportContent
 from model.features.contact_sheet import draw_contact_sheet
 from model.features.views import views_of
+from model.ignored_options import ignored_options
 from model.marks import mark_sentences
 from model.measurements import Measurement
 from model.provenance import installed_versions, write_job

@@ -15,8 +15,9 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
 
 from model import errors
-from model.environment import AWS_ENDPOINT, AWS_REGION, default_variables, named_variables
+from model.environment import AWS_ENDPOINT, AWS_REGION
 from model.errors import ConfigError, StorageError
+from model.process_environment import default_variables, named_variables
 from model.received import quoted
 from model.scale import probe
 from model.scale.chunk_run import Engine

@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from model.addresses import without_credentials
-from model.environment import set_variables, unset_blank
 from model.errors import StorageSettingsError
 from model.home import prepare_home
+from model.process_environment import set_variables, unset_blank
 from model.reading import UnreadableError, parse_json, unreadable
 from model.received import quoted
 from model.storage.failures import failure

@@ -12,7 +12,7 @@ import time
 import webbrowser
 from collections.abc import Callable, Iterator
 
-from model.environment import named_variables
+from model.process_environment import named_variables
 from model.processes import python_environment, start_child
 from model.runs.auto_resume import resume_interrupted
 from model.studio.access import Access

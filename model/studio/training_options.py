@@ -5,7 +5,8 @@ import types
 import typing
 from typing import Any
 
-from model.config import OptionInfo, TrainConfig, options_of
+from model.config import TrainConfig, options_of
+from model.option import OptionInfo
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "model": ("name", "backbone", "weights", "image_size", "precision", "time_limit_minutes"),

@@ -10,8 +10,9 @@ import click
 import pytest
 
 from model.cli.options import config_file_option, config_options, resolve
-from model.config import TrainConfig, option
+from model.config import TrainConfig
 from model.errors import ConfigError
+from model.option import option
 
 
 @dataclasses.dataclass(frozen=True)

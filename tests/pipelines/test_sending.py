@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from model.environment import default_variables
 from model.errors import ConfigError, StorageError, StorageFullError, StorageNotFoundError, StorageRefusedError
 from model.pipelines.local import PipelineRun, run_pipeline
 from model.pipelines.pipeline_file import read_pipeline
+from model.process_environment import default_variables
 from model.storage import failures, open_storage
 from tests.support.notebooks import write_notebook, write_pipeline_file
 from tests.support.storage_servers import BUCKET, Fault, FaultyProxy, StorageServer, s3_server

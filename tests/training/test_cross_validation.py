@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.config import TrainConfig, ignored_options
+from model.config import TrainConfig
 from model.dataset.prepare import prepare_dataset
 from model.dataset.training_data import TrainingData
+from model.ignored_options import ignored_options
 from model.measurements import wilson_interval
 from model.results import Sample
 from model.runs.trainer import train
