@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from model.curation import journal
-from model.curation.changes import ADD_PHOTOS, Applied, check_editable, new_folder, to_applied
+from model.curation.changes import ADD_PHOTOS, Applied, check_editable, new_folder, remove_orphans, to_applied
 from model.curation.journal import Entry, Step, locked
 from model.curation.names import file_name, usable_class_name
 from model.curation.places import class_names
@@ -20,7 +20,7 @@ from model.errors import DatasetError
 from model.files.archives import is_archive, unpack_archive
 from model.files.new_files import link_or_copy
 from model.results import SPLITS, Progress, no_progress
-from model.scratch import scratch_folder
+from model.scratch import remove_leftovers, scratch_folder
 from model.storage.copies import dataset_folder
 from model.storage.places import is_remote
 from model.workspace import Workspace
@@ -42,7 +42,8 @@ def import_dataset(
         source: a dataset in `data/`, another folder, an archive or `remote:path`, of any layout; or the JSON export of
             a Label Studio project, whose photos are beside it.
         max_bytes: as in `model.curation.space.check_space`.
-        progress: called with the phases `pull` and `import_labels`, if the source needs them.
+        progress: called with the phases `download`, `unpack` and `import_labels`, if the source needs them; then with
+            `import`.
 
     Raises:
         DatasetError, ArchiveError: the source cannot be read as a dataset.
@@ -53,7 +54,25 @@ def import_dataset(
         size = sum(sample.path.stat().st_size for split in SPLITS for sample in listing.splits[split])
         check_space(dataset, size, max_bytes)
         with locked(dataset), full_disk(dataset, "Nothing was added"):
-            return _copy(dataset, source, listing, by)
+            return _copy(dataset, source, listing, by, progress)
+
+
+def end_import(dataset: Path, source: str, after: int) -> Applied | None:
+    """Remove what an import has left that was killed, or complete it if its photos were being moved into classes.
+
+    Args:
+        source: that of the import.
+        after: number of changes that the dataset had before it.
+
+    Returns:
+        the change that the import has made; None if it has changed nothing.
+    """
+    with locked(dataset), full_disk(dataset, "The photos are whole"):
+        remove_orphans(dataset)
+        known = journal.entries(dataset)[after:]
+    remove_leftovers()
+    made = next((entry for entry in known if entry.kind == ADD_PHOTOS and entry.details.get("source") == source), None)
+    return to_applied(made) if made else None
 
 
 @contextlib.contextmanager
@@ -61,6 +80,7 @@ def _listing(source: str, workspace: Workspace, user: str, progress: Progress) -
     with scratch_folder("import") as scratch, dataset_folder(workspace, source, user, progress) as found:
         folder = found
         if is_archive(found):
+            progress("unpack", 0, 1)
             folder = unpack_archive(found, scratch / "unpacked")
         elif found.is_file() and found.suffix.lower() == ".json":
             folder = _labelled(source, found, scratch / "labelled", progress)
@@ -82,28 +102,30 @@ def _labelled(source: str, export: Path, target: Path, progress: Progress) -> Pa
     return target
 
 
-def _copy(dataset: Path, source: str, listing: Listing, by: str) -> Applied:
+def _copy(dataset: Path, source: str, listing: Listing, by: str, progress: Progress) -> Applied:
     known, names = class_names(dataset), Names(dataset)
     steps: list[Step] = []
     staging = new_folder(dataset)
     counts: dict[str, int] = defaultdict(int)
     same = 0
-    for split in SPLITS:
-        for sample in listing.splits[split]:
-            name = usable_class_name(listing.classes[sample.label], known)
-            if name not in known:
-                known.append(name)
-                steps.append(("", name))
-            chosen = file_name(PurePosixPath(sample.name).name)
-            # A source is imported again after an import that seemed to have failed.
-            before = dataset / name / chosen
-            if before.is_file() and filecmp.cmp(sample.path, before, shallow=False):
-                same += 1
-                continue
-            staged = staging / str(sum(counts.values()))
-            link_or_copy(sample.path, staged)
-            counts[name] += 1
-            steps.append((staged.relative_to(dataset).as_posix(), names.take(name, chosen)))
+    samples = [sample for split in SPLITS for sample in listing.splits[split]]
+    for number, sample in enumerate(samples):
+        progress("import", number, len(samples))
+        name = usable_class_name(listing.classes[sample.label], known)
+        if name not in known:
+            known.append(name)
+            steps.append(("", name))
+        chosen = file_name(PurePosixPath(sample.name).name)
+        # A source is imported again after an import that seemed to have failed.
+        before = dataset / name / chosen
+        if before.is_file() and filecmp.cmp(sample.path, before, shallow=False):
+            same += 1
+            continue
+        staged = staging / str(number)
+        link_or_copy(sample.path, staged)
+        counts[name] += 1
+        steps.append((staged.relative_to(dataset).as_posix(), names.take(name, chosen)))
+    progress("import", len(samples), len(samples))
     if same and not counts:
         staging.rmdir()
         raise DatasetError(f"{source}: expected photos that are not in {dataset.name} yet, found all of them there")

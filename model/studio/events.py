@@ -34,7 +34,7 @@ class Events:
         """Send an event to all connected pages.
 
         Args:
-            kind: name of the event: state, training, dataset, upload, check or task.
+            kind: name of the event: state, training, dataset, check or task.
             data: plain JSON types.
         """
         if self._loop is not None:

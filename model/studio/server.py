@@ -16,7 +16,7 @@ from model.studio.bodies import MAX_BODY_BYTES
 from model.studio.events import Events
 from model.studio.exposure import Exposure
 from model.studio.keys import ACCESS, EVENTS, EXPOSURE, SERVICE, TASKS, WORKSPACE
-from model.studio.routes import photos, result, session, sharing, training, trial, uploads, workspace
+from model.studio.routes import photos, result, session, sharing, tasks, training, trial, uploads, workspace
 from model.studio.tasks import Tasks
 from model.studio.watching import watch
 from model.web.connections import limit_connections
@@ -80,7 +80,7 @@ def make_app(home: Workspace, exposure: Exposure, access: Access, service: str) 
         add_file(app, "/" if name == "index.html" else f"/{name}", content)
     for name, content in page_files().items():
         add_file(app, f"/page/{name}", content)
-    for routes in (session, workspace, photos, uploads, training, result, trial, sharing):
+    for routes in (session, workspace, tasks, photos, uploads, training, result, trial, sharing):
         routes.add_routes(app)
     return app
 

@@ -16,9 +16,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from model.errors import TopgraftError, TrainingError
+from model.errors import ConfigError, TopgraftError, TrainingError
 from model.processes import answer_parent, describe_exit, python_command, python_environment, read_answer, start_child
 from model.reading import parse_json
+from model.received import quoted
 from model.results import Progress
 from model.studio import work
 from model.workspace import Workspace
@@ -38,18 +39,20 @@ class Task:
 
     Attributes:
         key: identifies its work, such as `download/pets/onnx`; the same work is not started twice at a time.
-        state: `failed` with a `message`, `done` with a `result`.
+        state: `failed` with a `message`, `done` with a `result`; `cancelled` if nothing of it remains.
         phase, done, total: progress, as `model.results.Progress` reports it.
         result: plain JSON types.
+        can_cancel: whether `Tasks.end` may end it while it runs.
     """
 
     key: str
-    state: Literal["running", "done", "failed"] = "running"
+    state: Literal["running", "done", "failed", "cancelled"] = "running"
     phase: str = ""
     done: int = 0
     total: int = 0
     message: str = ""
     result: Any = None
+    can_cancel: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON types."""
@@ -65,6 +68,7 @@ class Tasks:
         self._notify = notify
         self._tasks: dict[str, Task] = {}
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._cancelled: set[str] = set()
         self._lock = threading.Lock()
         self._closed = False
 
@@ -82,9 +86,27 @@ class Tasks:
                 return running
             self._tasks.pop(key, None)
             self._forget_ended()
-            task = self._tasks[key] = Task(key)
+            task = self._tasks[key] = Task(key, can_cancel=name in work.ENDS)
         threading.Thread(target=self._carry_out, args=(task, name, dict(arguments)), daemon=True).start()
         return task
+
+    def end(self, key: str) -> None:
+        """Cancel a running task, or forget one that has ended.
+
+        Raises:
+            ConfigError: there is none with this key, or it cannot be cancelled.
+        """
+        with self._lock:
+            task = self._tasks.get(key)
+            if task is None or (task.state == "running" and not task.can_cancel):
+                raise ConfigError(f"expected a task that can be cancelled, received {quoted(key)}")
+            if task.state != "running":
+                del self._tasks[key]
+                return
+            self._cancelled.add(key)
+            child = self._children.get(key)
+        if child is not None:
+            child.kill()
 
     def find(self, key: str) -> Task | None:
         """The task with this key that was started last."""
@@ -110,8 +132,8 @@ class Tasks:
 
     def _carry_out(self, task: Task, name: str, arguments: dict[str, Any]) -> None:
         try:
-            task.result = self._run(task, name, arguments)
-            task.state = "done"
+            task.result = self._run_or_end(task, name, arguments)
+            task.state = "cancelled" if task.result is None and task.key in self._cancelled else "done"
         except TopgraftError as error:
             task.message, task.state = error.message, "failed"
         except OSError as error:
@@ -120,7 +142,17 @@ class Tasks:
             # The same work could not be started again while it seems to run.
             log.exception("the task %s failed", task.key)
             task.message, task.state = "the task failed; the reason is in the log of the studio.", "failed"
+        self._cancelled.discard(task.key)
         self._notify(task.to_json())
+
+    def _run_or_end(self, task: Task, name: str, arguments: dict[str, Any]) -> Any:
+        """Result of a task; after a cancellation that of the end of its work."""
+        try:
+            return self._run(task, name, arguments)
+        except TopgraftError:
+            if task.key not in self._cancelled:
+                raise
+            return work.ENDS[name](self._workspace, **arguments)
 
     def _run(self, task: Task, name: str, arguments: dict[str, Any]) -> Any:
         reading, writing = os.pipe()
@@ -128,7 +160,7 @@ class Tasks:
             command = python_command(__name__, writing, self._workspace.root, name)
             pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "pass_fds": [writing]}
             with self._lock:
-                if self._closed:
+                if self._closed or task.key in self._cancelled:
                     raise TrainingError("the server is stopping. Try again after its next start.")
                 child = start_child(command, _NICENESS, env=python_environment(), **pipes)
                 self._children[task.key] = child

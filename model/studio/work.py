@@ -1,4 +1,4 @@
-"""What the tasks of the studio do, in their child processes: exports, comparisons, predictions, publishing.
+"""What the tasks of the studio do, in their child processes: imports, exports, comparisons, predictions, publishing.
 
 Each function takes the workspace, a `Progress` and plain JSON types, and returns plain JSON types. Importing this
 module loads nothing heavy.
@@ -11,14 +11,17 @@ import shutil
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
-from model import durable
+from model import durable, environment
 from model.bundle import Bundle
 from model.registry import find_bundle
 from model.results import Progress
 from model.studio.files import ARCHIVE, download_path
 from model.workspace import Workspace
+
+if TYPE_CHECKING:
+    from model.curation.changes import Applied
 
 EXPORT = "export"
 """Phase of a download, in steps: export, pack."""
@@ -140,10 +143,41 @@ def _publish_options(options: Mapping[str, Any]) -> Any:
     return PublishOptions(options["to"], ChildOptions(about), expires=options.get("expires", ""))
 
 
+def import_photos(
+    workspace: Workspace, progress: Progress, dataset: str, source: str, by: str, after: int
+) -> dict[str, Any]:
+    """Copy a dataset of `data/`, an archive, `remote:path` or labels into a dataset of `data/`.
+
+    Args:
+        after: number of changes that the dataset has now, for `end_import`.
+    """
+    from model.curation.imports import import_dataset
+
+    limit = environment.STUDIO_MAX_BYTES.read()
+    return _import_result(import_dataset(workspace.data / dataset, source, workspace, by, limit, progress))
+
+
+def end_import(workspace: Workspace, dataset: str, source: str, by: str, after: int) -> dict[str, Any] | None:
+    """The result of an import that was cancelled too late; None if it has changed nothing."""
+    from model.curation import imports
+
+    made = imports.end_import(workspace.data / dataset, source, after)
+    return None if made is None else _import_result(made)
+
+
+def _import_result(applied: "Applied") -> dict[str, Any]:
+    counts = {"photos": len(applied.photos), "same": applied.entry.details["same"], "missing": len(applied.missing)}
+    return counts | {"number": applied.entry.number}
+
+
 WORK: dict[str, Callable[..., Any]] = {
+    "import": import_photos,
     "download": make_download,
     "compare": compare,
     "predict": predict_photos,
     "plan": plan_publication,
     "publish": publish_model,
 }
+
+ENDS: dict[str, Callable[..., Any]] = {"import": end_import}
+"""Work that can be cancelled, and what is left to do then: its result if it was complete, otherwise None."""

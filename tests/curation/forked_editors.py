@@ -8,15 +8,19 @@ import itertools
 import json
 import os
 import random
+import signal
 import sys
 from pathlib import Path
 
-from model.curation import changes
+from model.curation import changes, journal
+from model.curation.imports import import_dataset
 from model.curation.places import read_contents
 from model.curation.plans import AddClass, Change, MergeClasses, MovePhotos, RemoveClass, RemovePhotos, RenameClass
 from model.curation.upload_plan import Plan
 from model.curation.uploads import open_upload, progress, receive, settle
 from model.errors import DatasetError
+from model.files.renaming import rename_new
+from model.workspace import Workspace
 
 BLOCK = 700
 
@@ -72,13 +76,30 @@ def send(folder: str, source: str) -> None:
         begun = progress(dataset, begun.upload)
 
 
+def copy(folder: str, home: str, source: str, photos: int, moves: int) -> None:
+    """Import a dataset, and be killed when so many photos are copied, or so many files are moved into classes."""
+    moved = itertools.count(1)
+
+    def progress(phase: str, done: int, total: int, /, **_metrics: float) -> None:
+        if phase == "import" and done == photos:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def move(source: Path, target: Path) -> None:
+        rename_new(source, target)
+        if next(moved) == moves:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    journal.rename_new = move
+    import_dataset(Path(folder), source, Workspace(Path(home)), progress=progress)
+
+
 def main() -> None:
     """Run the function of each line in a forked process."""
     for line in sys.stdin:
         name, *arguments = json.loads(line)
         child = os.fork()
         if child == 0:
-            {"edit": edit, "send": send}[name](*arguments)
+            {"edit": edit, "send": send, "copy": copy}[name](*arguments)
             os._exit(0)
         print(child, flush=True)
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)

@@ -16,6 +16,7 @@ import requests
 from PIL import Image
 
 from model.curation import changes
+from model.curation.journal import locked
 from model.curation.places import CURATION
 from model.curation.plans import MovePhotos
 from model.studio.fields import user_of
@@ -175,10 +176,35 @@ def test_two_pages_see_each_others_changes(client: Client, studio: Studio, datas
 
 def test_another_dataset_is_imported(client: Client, dataset: Path) -> None:
     client.post("api/datasets", {"name": "copy"}, 201)
-    applied = client.post("api/datasets/copy/imports", {"source": dataset.name})
-    assert len(applied["photos"]) == 16
+    task = client.post("api/datasets/copy/imports", {"source": dataset.name}, 202)
+    done = ended_task(client, task["key"])
+    assert (done["state"], done["result"]["photos"]) == ("done", 16) and done["total"] == done["done"] == 16
+    client.post("api/tasks/end", {"key": task["key"]})
+    assert task["key"] not in [one["key"] for one in client.get("api/tasks")]
+    client.post("api/tasks/end", {"key": task["key"]}, 400)
     for source in ("/etc", "../x", ".", ""):
         assert "expected a dataset" in client.post("api/datasets/copy/imports", {"source": source}, 400)["message"]
+
+
+def test_an_import_that_is_cancelled_adds_nothing(client: Client, studio: Studio, dataset: Path) -> None:
+    client.post("api/datasets", {"name": "cancelled"}, 201)
+    target = studio.home / "data" / "cancelled"
+    with locked(target):
+        task = client.post("api/datasets/cancelled/imports", {"source": dataset.name}, 202)
+        assert client.post("api/datasets/cancelled/imports", {"source": dataset.name}, 202)["key"] == task["key"]
+        client.post("api/tasks/end", {"key": task["key"]})
+    assert ended_task(client, task["key"])["state"] == "cancelled"
+    assert not changes.changes(target) and client.get("api/datasets/cancelled")["classes"] == []
+    client.post("api/datasets/cancelled/imports", {"source": dataset.name}, 202)
+    assert ended_task(client, task["key"])["result"]["photos"] == 16
+
+
+def ended_task(client: Client, key: str) -> dict[str, Any]:
+    def ended() -> dict[str, Any] | None:
+        [task] = [task for task in client.get("api/tasks") if task["key"] == key]
+        return None if task["state"] == "running" else task
+
+    return wait_until(ended, 30)
 
 
 def test_a_server_that_is_killed_while_receiving_goes_on_after_its_restart(tmp_path: Path) -> None:

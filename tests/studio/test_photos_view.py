@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from model.curation import changes
+from model.curation.journal import locked
 from model.curation.places import read_contents
 from model.curation.plans import AddClass
 from tests.page.visit import MIN_TOUCH_TARGET
@@ -247,6 +248,34 @@ def test_an_upload_goes_on_when_the_connection_and_the_server_are_back(browser: 
         received = {path.name: path.read_bytes() for path in (dataset / "elm").iterdir()}
         assert received == {path.name: path.read_bytes() for path in source.iterdir()}
         context.close()
+
+
+def test_an_import_is_cancelled_found_again_and_closed(visit: Visit, studio: Studio, dataset: Path) -> None:
+    page = visit.page
+    source = write_photos(studio.home / "data" / "from elsewhere")
+    row = page.locator(".upload", has_text=source.name)
+
+    def start() -> None:
+        page.get_by_role("button", name="Import", exact=True).click()
+        page.get_by_label("What to copy into this dataset").fill(source.name)
+        page.keyboard.press("Enter")
+
+    with locked(dataset):
+        start()
+        row.locator("progress").wait_for()
+        page.reload()
+        row.locator("progress").wait_for()
+        row.get_by_role("button", name="Cancel").click()
+    page.locator(".upload[data-state=cancelled]", has_text="Nothing was added").wait_for()
+    (source / "red" / "more.jpg").write_bytes(encoded(random_image(200)))
+    start()
+    page.locator(".upload[data-state=done]", has_text="1 photo of from elsewhere was imported").wait_for()
+    visit.counts(red=9, blue=8)
+    page.reload()
+    row.get_by_role("button", name="Close").click()
+    page.reload()
+    visit.counts(red=9)
+    assert row.count() == 0
 
 
 def test_very_many_photos_scroll_smoothly(browser: Any, state: Any, studio: Studio) -> None:

@@ -8,9 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from model import environment
-from model.curation import changes, thumbnails
-from model.curation.imports import import_dataset
+from model.curation import changes, journal, thumbnails
 from model.curation.places import checked_photo
 from model.curation.plans import change_from_json
 from model.errors import ConfigError
@@ -28,7 +26,7 @@ from model.studio.datasets import (
     watch_datasets,
 )
 from model.studio.fields import user_of
-from model.studio.keys import EVENTS, WORKSPACE
+from model.studio.keys import EVENTS, TASKS, WORKSPACE
 from model.studio.overview import dataset_folders, dataset_row
 
 MAX_LISTED = 200_000
@@ -124,7 +122,7 @@ async def _undo(request: web.Request) -> web.Response:
 
 
 async def _import(request: web.Request) -> web.Response:
-    """Copy a dataset of `data/`, or `remote:path`, into this one."""
+    """Copy a dataset of `data/`, or `remote:path`, into this one, by a task: it may take long."""
     dataset = requested_dataset(request)
     source = _text(await json_body(request), "source")
     workspace = request.app[WORKSPACE]
@@ -132,12 +130,11 @@ async def _import(request: web.Request) -> web.Response:
         raise ConfigError(f"expected another dataset to import, received {quoted(source)} itself")
     if not is_remote(source) and not _is_below(workspace.data / source, workspace.data):
         raise ConfigError(f"expected a dataset in {workspace.data}, or remote:path, received {quoted(source)}")
-    limit = environment.STUDIO_MAX_BYTES.read()
-
-    def progress(phase: str, done: int, total: int | None = None, *_more: Any) -> None:
-        request.app[EVENTS].send("upload", {"dataset": dataset.name, "phase": phase, "done": done, "total": total})
-
-    return await _applied(request, import_dataset, dataset, source, workspace, user_of({}), limit, progress)
+    await asyncio.to_thread(changes.check_editable, dataset)
+    after = len(await asyncio.to_thread(journal.entries, dataset))
+    arguments = {"dataset": dataset.name, "source": source, "by": user_of({}), "after": after}
+    task = request.app[TASKS].start(f"import/{dataset.name}/{source}", "import", arguments)
+    return web.json_response(task.to_json(), status=202)
 
 
 async def _check(request: web.Request) -> web.Response:

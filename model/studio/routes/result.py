@@ -30,7 +30,6 @@ def add_routes(app: web.Application) -> None:
     app.router.add_post("/api/promotion/undo", _undo)
     app.router.add_post("/api/comparisons", _compare)
     app.router.add_get("/api/comparisons/{base}/{new}", _comparison)
-    app.router.add_get("/api/tasks", _tasks)
 
 
 async def _model(request: web.Request) -> web.Response:
@@ -122,10 +121,6 @@ async def _comparison(request: web.Request) -> web.StreamResponse:
     workspace: Workspace = request.app[WORKSPACE]
     path = await asyncio.to_thread(comparison_page, workspace, *names)
     return _framed_page(path)
-
-
-async def _tasks(request: web.Request) -> web.Response:
-    return web.json_response([task.to_json() for task in request.app[TASKS].all()])
 
 
 def _framed_page(path: object) -> web.FileResponse:

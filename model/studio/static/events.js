@@ -3,7 +3,7 @@
 
 import { request } from "./request.js";
 
-const KINDS = ["state", "training", "dataset", "upload", "check", "task"];
+const KINDS = ["state", "training", "dataset", "check", "task"];
 const SECONDS_OF_SILENCE = 25;
 const SECONDS_BETWEEN_POLLS = 3;
 

@@ -5,7 +5,7 @@ import { uploads } from "./uploads.js";
 
 /** The actions of a view; `current` says which dataset and source it shows, `done` reads the dataset again. */
 export class Actions {
-  /** @param {object} options - `context`, `current()` -> {dataset, source, selected, classes}, `done(applied)`, `failed(error)`. */
+  /** @param {object} options - `context`, `current()` -> {dataset, source, selected, classes}, `done(applied)`, `failed(error)`, `imports`. */
   constructor(options) {
     Object.assign(this, options);
   }
@@ -86,7 +86,7 @@ export class Actions {
 
   /** Asks what to copy into the dataset. */
   import() {
-    this.#ask({ title: "photos.import", label: "photos.import_source", accept: "photos.import_start", hint: this.#text("photos.import_hint"), work: (source) => this.#send("/imports", { source }) });
+    this.#ask({ title: "photos.import", label: "photos.import_source", accept: "photos.import_start", hint: this.#text("photos.import_hint"), work: (source) => this.imports.start(source) });
   }
 
   /**

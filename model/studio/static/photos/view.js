@@ -6,6 +6,7 @@ import { Actions } from "./actions.js";
 import { DRAGGED, drawCards, isSame, queryOf, sourcesOf } from "./cards.js";
 import { showPhoto } from "./dialogs.js";
 import { Grid } from "./grid.js";
+import { Imports } from "./imports.js";
 import { drawUploads } from "./progress.js";
 import { uploads } from "./uploads.js";
 import { drawVerdict } from "./verdict.js";
@@ -28,8 +29,11 @@ class Photos {
 
   constructor(main, context) {
     Object.assign(this, { main, context, text: context.text, name: context.argument });
+    this.imported = element("div", { hidden: true, "aria-label": this.text("photos.imports"), role: "group" });
+    this.imports = new Imports(this.imported, context, () => this.name, (task) => this.#importEnded(task));
     this.actions = new Actions({
       context,
+      imports: this.imports,
       current: () => this.#current(),
       done: () => this.#read(),
       failed: (error) => this.#complain(error),
@@ -48,6 +52,7 @@ class Photos {
 
   end() {
     for (const end of this.#ends) end();
+    this.imports.end();
     this.grid.end();
   }
 
@@ -64,7 +69,7 @@ class Photos {
     this.empty = element("p.empty-class", { hidden: true }, text("photos.empty_class"));
     this.files = element("input", { type: "file", multiple: true, hidden: true, "aria-hidden": "true", onchange: (event) => this.#chosen(event) });
     this.folder = element("input", { type: "file", webkitdirectory: true, hidden: true, "aria-hidden": "true", onchange: (event) => this.#chosen(event) });
-    const content = element("div", {}, this.drop, this.uploads, this.cards, this.tools, this.grid.list, this.empty);
+    const content = element("div", {}, this.drop, this.imported, this.uploads, this.cards, this.tools, this.grid.list, this.empty);
     const side = element("aside.photos-side", {}, this.verdict);
     replace(this.main, element("h1", {}, text("photos.title")), this.head, this.complaint, element("div.photos-layout", {}, content, side), this.files, this.folder);
   }
@@ -244,6 +249,11 @@ class Photos {
     this.#drawUploads();
     if (upload.state !== "done") return;
     this.context.announce(this.text("photos.added", { count: upload.progress.added }));
+    this.#read();
+  }
+
+  #importEnded({ state, result }) {
+    if (state === "done") this.context.announce(this.text("photos.added", { count: result.photos }));
     this.#read();
   }
 
