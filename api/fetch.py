@@ -20,9 +20,8 @@ from yarl import URL
 
 from api.data_uri import decode_data_uri
 from api.public_addresses import find_addresses
-from api.temporary import FULL
 from model.addresses import redacted, without_credentials
-from model.errors import FetchError, FetchTooLargeError
+from model.errors import NO_SPACE, FetchError, FetchTooLargeError
 from model.reading import without_number
 from model.received import MAX_QUOTED, quoted
 from model.shown import printable
@@ -152,7 +151,7 @@ def _get(target: URL, stream: IO[bytes], limits: FetchLimits, deadline: float) -
         exchange = wait_for_task(_exchange(target, addresses, stream, limits))
         return asyncio.run(asyncio.wait_for(exchange, deadline - time.monotonic()))
     except (OSError, aiohttp.ClientError, asyncio.TimeoutError, ValueError) as error:
-        if isinstance(error, OSError) and error.errno in FULL:
+        if isinstance(error, OSError) and error.errno in NO_SPACE:
             raise  # from the stream, not from the connection
         if time.monotonic() >= deadline:
             raise FetchError(f"url: expected the photo within {limits.seconds:g} s, {host} was slower.") from error

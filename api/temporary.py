@@ -20,9 +20,6 @@ from model.reading import with_path
 
 log = logging.getLogger(__name__)
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""Error numbers of the system if there is no space for a file."""
-
 # Larger uploads are files: copying them through the pipe of a worker takes longer than opening a file.
 _MAX_IN_MEMORY = 1 << 18
 # Of all uploads in memory that wait for a worker or its answer; further ones are files.

@@ -35,7 +35,12 @@ Each takes one positional string, so that it survives pickling between processes
 `exit_status` is the exit status of the command `topgraft` for it.
 """
 
+import errno
+
 from model.shown import printable_text
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Numbers of an OSError if there is no space for a file: on the disk, by the quota, or by the limit of the process."""
 
 
 class TopgraftError(Exception):

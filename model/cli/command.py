@@ -38,7 +38,7 @@ from model.cli.suggestions import suggest_labels_command
 from model.cli.synthesis import synthesize_command
 from model.cli.training import resume, train
 from model.cli.tuning import tune
-from model.errors import TopgraftError
+from model.errors import NO_SPACE, TopgraftError
 from model.home import prepare_home
 from model.reading import with_class
 from model.received import MAX_QUOTED
@@ -50,7 +50,7 @@ EXIT_STORAGE = 5
 EXIT_INTERRUPTED = 130
 # Values in messages of click.
 _LONG_VALUE = re.compile(rf"'[^']{{{MAX_QUOTED},}}'|\S{{{MAX_QUOTED},}}")
-STORAGE_ERRNOS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO)
+STORAGE_ERRNOS = (*NO_SPACE, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO)
 
 
 class OrderedGroup(click.Group):

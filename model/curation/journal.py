@@ -18,14 +18,14 @@ from typing import Any
 from model import durable
 from model.curation.places import CURATION, JOURNAL, LOCK
 from model.curation.space import full_disk
-from model.errors import DatasetError, StorageBusyError
+from model.errors import NO_SPACE, DatasetError, StorageBusyError
 from model.files.renaming import rename_new
 from model.locks import exclusive
 from model.reading import UnreadableError, parse_json
 
 SECONDS_TO_WAIT = 30.0
 # A full disk, or one that fails or cannot be written to: the steps are made when it is well again.
-_PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
+_PASSING = (*NO_SPACE, errno.EIO, errno.EROFS)
 _UNGUARDED = "Do not change the dataset by two programs at the same time"
 
 Step = tuple[str, str]

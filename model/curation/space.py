@@ -1,16 +1,14 @@
 """Space for photos: the disk, and the limit that the operator sets."""
 
 import contextlib
-import errno
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from model.errors import StorageError, StorageFullError
+from model.errors import NO_SPACE, StorageError, StorageFullError
 from model.reading import with_path
 
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 # What the journal, previews and a training need besides.
 _RESERVE = 64 * 1024**2
 
@@ -29,7 +27,7 @@ def full_disk(dataset: Path, state: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _NO_SPACE:
+        if error.errno in NO_SPACE:
             raise StorageFullError(
                 f"{dataset.name}: no space is left on the disk of {dataset.parent}. {state}. Free some space, then try "
                 "again"

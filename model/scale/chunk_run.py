@@ -6,12 +6,12 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from model.config import DEFAULT_CHUNK
 from model.dataset.listing import LayoutOptions
-from model.errors import ConfigError, StorageFullError
+from model.errors import ConfigError, StorageError, StorageFullError
 from model.provenance import installed_version, installed_versions
 from model.received import quoted
 from model.results import Progress, no_progress
@@ -138,6 +138,8 @@ def _work(job: Job, missing: Sequence[int], done: dict[int, Done], plan: Plan, p
             done[part.number] = part
             finished += part.photos
             options.progress(phase, finished, plan.photos)
+    except StorageError as error:
+        raise type(error)(f"{error.message} Complete parts are kept: run the same command to resume.") from error
     except KeyboardInterrupt:
         log.warning(
             "%d of %d parts are complete in %s. Run the same command to resume.",
@@ -194,14 +196,14 @@ def _prepare(folder: Folder, plan: Plan, photos: ListedPhotos, overwrite: bool, 
         ConfigError: the folder holds something else, or parts of another plan or source.
     """
     names = folder.names()
-    others = [] if PLAN in names else _not_ours(names, folder.subfolders())
-    if others:
+    ours, others = _divide(names, folder.subfolders())
+    if others and PLAN not in names:
         raise ConfigError(
             f"{folder.address}: expected a new folder, or one written by topgraft {command}, found "
             f"{quoted(others[0])}. Choose another one."
         )
     if overwrite:
-        _remove(folder, names)
+        folder.remove_all(ours)
     elif PLAN in names:
         old = read_plan(folder)
         if old == plan:
@@ -216,20 +218,17 @@ def _prepare(folder: Folder, plan: Plan, photos: ListedPhotos, overwrite: bool, 
     folder.write(PLAN, plan.text.encode())
 
 
-def _not_ours(files: Sequence[str], subfolders: Sequence[str]) -> list[str]:
-    """Files and folders that no run has written; hidden ones are temporary files."""
-    ours = {SUCCESS, PCA_FILE, PCA_CHART, LISTING, MOMENTS, *([PCA] if PCA_FILE in files else [])}
-    return [name for name in (*files, *subfolders) if not (name in ours or name.startswith(".") or is_part(name))]
-
-
-def _remove(folder: Folder, names: Iterable[str]) -> None:
-    """Remove the files of a former run, the plan last: without it the folder would not be known as ours."""
-    folder.remove(SUCCESS)
-    for name in names:
-        if name not in (PLAN, SUCCESS):
-            folder.remove(name)
-    for name in (LISTING, PCA, MOMENTS, PLAN):
-        folder.remove(name)
+def _divide(files: Sequence[str], subfolders: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Files and folders that a run writes, in the order to remove them, and others; hidden ones are temporary."""
+    fixed = {SUCCESS, PCA_FILE, PCA_CHART, LISTING, MOMENTS, PLAN, *([PCA] if PCA_FILE in files else [])}
+    ours, others = [], []
+    for name in (*files, *subfolders):
+        if name in fixed or is_part(name):
+            ours.append(name)
+        elif not name.startswith("."):
+            others.append(name)
+    # Without its plan, the folder would not be known as one of a run.
+    return sorted(ours, key=lambda name: (name != SUCCESS, name == PLAN)), others
 
 
 def _difference(folder: Folder, old: Plan, new: Plan, photos: ListedPhotos) -> str:

@@ -125,7 +125,9 @@ def read_plan(folder: Folder) -> Plan:
 
 def first_difference(old: Plan, new: Plan) -> str | None:
     """The first value in which two plans differ, in words; None if they are equal."""
-    return next(_differences(dataclasses.asdict(old), dataclasses.asdict(new), ""), None)
+    before, after = dataclasses.asdict(old), dataclasses.asdict(new)
+    # The number of chunks follows from the other values, which users know.
+    return next(_differences(before, after | {"chunks": before["chunks"]}, ""), None)
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str) -> Iterator[str]:

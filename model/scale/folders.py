@@ -8,7 +8,7 @@ import functools
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -17,12 +17,14 @@ from model.dataset.formats import IMAGE_SUFFIXES
 from model.dataset.image_files import is_image
 from model.dataset.image_limits import check_content
 from model.dataset.reading import read_photo, wait_for_dataset
-from model.errors import ConfigError, ImageError, StorageError, StorageNotFoundError
+from model.errors import NO_SPACE, ConfigError, ImageError, StorageError, StorageFullError, StorageNotFoundError
 from model.files.browsing import is_hidden
+from model.reading import without_number
 from model.received import quoted
 from model.results import Sample
 from model.scale.object_stores import SCHEMES, open_store, store_error
 from model.serving.table import require_parquet
+from model.sharing import ownership_hint
 
 _ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<path>.*)", re.DOTALL)
 _NOT_FOUND = "it is missing: it was removed after the photos were listed"
@@ -77,6 +79,9 @@ class Folder(Photos, Protocol):
     def remove(self, name: str) -> None:
         """Remove a file, or a folder with all its files; nothing if it is missing."""
 
+    def remove_all(self, names: Sequence[str]) -> None:
+        """Remove several files and folders."""
+
     def remove_leftovers(self) -> None:
         """Remove the temporary files that killed processes left in the folder."""
 
@@ -98,6 +103,20 @@ def open_folder(address: str) -> Folder:
         known = ", ".join(f"{name}://" for name in ("file", *SCHEMES))
         raise ConfigError(f"expected a path or an address that begins with {known}, received {quoted(address)}.")
     return StoreFolder(f"{SCHEMES[scheme]}://{found['path'].rstrip('/')}")
+
+
+def disk_error(error: OSError, path: str | os.PathLike[str] | None = None) -> StorageError:
+    """The error of storage for one of a disk of this machine, with the path and a remedy.
+
+    Args:
+        path: the file that was to be read or written; None for that of the error.
+    """
+    place = path or error.filename or "the disk"
+    reason = f"{os.fsdecode(place)}: {without_number(error)}."
+    if error.errno in NO_SPACE:
+        return StorageFullError(f"{reason} Free some space on its disk.")
+    hint = ownership_hint(place) if isinstance(error, PermissionError) else ""
+    return StorageError(f"{reason} Check the disk and the permissions.{hint}")
 
 
 class LocalFolder:
@@ -180,8 +199,11 @@ class LocalFolder:
     def write(self, name: str, content: bytes) -> None:
         """Replace a file at once; folders are created."""
         path = Path(self.address, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        durable.write_bytes(path, content)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            durable.write_bytes(path, content)
+        except OSError as error:
+            raise disk_error(error, path) from error
 
     def remove(self, name: str) -> None:
         """Remove a file, or a folder with all its files."""
@@ -190,6 +212,11 @@ class LocalFolder:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+
+    def remove_all(self, names: Sequence[str]) -> None:
+        """Remove files and folders, in their order."""
+        for name in names:
+            self.remove(name)
 
     def _path(self, name: bytes) -> Path:
         return Path(self.address, os.fsdecode(name))
@@ -316,6 +343,18 @@ class StoreFolder:
             left = [info.path for info in filesystem.get_file_info(paths) if info.type == FileType.File]
         if left:
             raise StorageError(f"{left[0]}: expected to remove the file, and it is still there. Check the permissions.")
+
+    def remove_all(self, names: Sequence[str]) -> None:
+        """Remove files and folders: by few requests if they are all that the folder holds, else one after another."""
+        filesystem, root = self._store
+        if "/" in root.strip("/") and {*self.names(), *self.subfolders()} <= set(names):
+            # Arrow removes a single file by several requests, and then creates an object for its folder.
+            with contextlib.suppress(OSError):
+                filesystem.delete_dir(root)
+        left = {*self.names(), *self.subfolders()}
+        for name in names:
+            if name in left:
+                self.remove(name)
 
     def remove_leftovers(self) -> None:
         """Do nothing: an upload that was interrupted leaves no file."""

@@ -96,8 +96,7 @@ class _Pool:
         # A divided chunk ends no worker.
         if self._ends[number] > MAX_ENDS or self._ends_in_a_row > MAX_ENDS * max(2, len(self._chunk_of) + 1):
             raise StorageError(
-                f"chunk {number}: its process {reason}, again and again. Check the free memory of this machine, and "
-                "run the same command to resume."
+                f"chunk {number}: its process {reason}, again and again. Check the free memory of this machine."
             )
         self._waiting.appendleft(number)
 

@@ -78,7 +78,7 @@ def store_error(action: str, error: OSError) -> StorageError:
     text = " ".join(str(error).split())
     kinds = ((kind, advice) for kind, pattern, advice in _ERRORS if pattern.search(text))
     kind, advice = next(kinds, (StorageError, "Check the address"))
-    return kind(f"{action}: {redacted(text).rstrip('.')}. {advice}, and run the same command again.")
+    return kind(f"{action}: {redacted(text).rstrip('.')}. {advice}.")
 
 
 @functools.cache

@@ -20,7 +20,7 @@ from model.dataset.group_pattern import SECONDS, group_keys
 from model.dataset.layouts import find_layout
 from model.dataset.listing import DATASET_FILES, LayoutOptions
 from model.dataset.tables.files import TABLE_SUFFIXES
-from model.errors import DatasetError
+from model.errors import DatasetError, StorageFullError
 from model.files.browsing import files_in
 from model.received import quoted
 from model.results import SPLITS, Split
@@ -146,10 +146,11 @@ def listed_photos(source: Source, options: SplitOptions) -> "Iterator[ListedPhot
 
     Raises:
         DatasetError: there are none, or one has two classes.
-        StorageError: the source cannot be listed.
+        StorageError: the source cannot be listed, or the temporary folder is full.
     """
     with (
         scratch_folder("listing") as folder,
+        _sorting_errors(folder.parent),
         contextlib.closing(sqlite3.connect(folder / "photos.sqlite")) as table,
     ):
         table.execute("PRAGMA synchronous = OFF")
@@ -164,6 +165,18 @@ def listed_photos(source: Source, options: SplitOptions) -> "Iterator[ListedPhot
         photos = ListedPhotos(table, options)
         photos.fill(source)
         yield photos
+
+
+@contextlib.contextmanager
+def _sorting_errors(folder: Path) -> Iterator[None]:
+    """Turn errors of the table into StorageFullError: no other process uses it, only its disk can fail."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise StorageFullError(
+            f"{folder}: expected some hundred bytes of free space for each photo of the listing, received: {error}. "
+            "Free some space, or set TMPDIR to a folder on a larger disk."
+        ) from error
 
 
 class ListedPhotos:

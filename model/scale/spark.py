@@ -22,6 +22,7 @@ from model.received import quoted
 from model.scale import probe
 from model.scale.chunk_run import Engine
 from model.scale.division import MAX_ENDS
+from model.scale.folders import disk_error
 from model.scale.java import require_spark
 from model.scale.parts import Done
 from model.scale.work import Task
@@ -222,7 +223,17 @@ def write_part(task: Task, number: int) -> Done:
 
     context = TaskContext.get()
     attempt = context.attemptNumber() if context is not None else 0
-    return task.write(number, divided=attempt >= MAX_ENDS)
+    try:
+        return task.write(number, divided=attempt >= MAX_ENDS)
+    except StorageError as error:
+        raise _on_this_host(error) from error
+    except OSError as error:
+        raise _on_this_host(disk_error(error)) from error
+
+
+def _on_this_host(error: StorageError) -> StorageError:
+    """An error of storage with the host in front: the disk of one executor may be full."""
+    return type(error)(f"{socket.gethostname()}: {error.message}")
 
 
 def _start(context: Any, group: str, action: Any) -> "Future[Any]":
@@ -243,9 +254,8 @@ def _failure(error: Exception) -> errors.TopgraftError:
     """An error of Spark as ours: that of the task, if there is one."""
     text = str(error)
     ours = _OURS.findall(text)
-    advice = "Complete parts are kept. Run the same command to resume."
     if ours:
         name, message = ours[-1]
-        return getattr(errors, name, StorageError)(f"{message} {advice}")
+        return getattr(errors, name, StorageError)(message)
     cause = next((line.strip() for line in text.splitlines() if "Caused by" in line or "Exception" in line), text)
-    return StorageError(f"expected the Spark job to succeed, received: {quoted(cause)[1:-1]}. {advice}")
+    return StorageError(f"expected the Spark job to succeed, received: {quoted(cause)[1:-1]}.")

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from model import durable, errors
-from model.errors import StorageError, TopgraftError
+from model.errors import TopgraftError
 from model.processes import describe_exit, python_command, python_environment, start_child
 from model.reading import parse_json
 from model.scale.chunks import read_chunk
+from model.scale.folders import disk_error
 from model.scale.parts import part_content
 from model.scale.work import Job, Task, extract_rows
 
@@ -100,8 +101,8 @@ def _answer(task: Task, request: dict[str, Any]) -> dict[str, Any]:
     except TopgraftError as error:
         return {"error": type(error).__name__, "message": error.message}
     except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        return {"error": StorageError.__name__, "message": f"{place}{error.strerror or error}."}
+        ours = disk_error(error)
+        return {"error": type(ours).__name__, "message": ours.message}
 
 
 def _write_rows_of(job: Job, number: int, start: int, stop: int, rows: str) -> dict[str, Any]:

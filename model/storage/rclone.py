@@ -1,7 +1,6 @@
 """Remote storage through rclone: Nextcloud and other WebDAV, S3 and many more."""
 
 import contextlib
-import errno
 import functools
 import hashlib
 import os
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from model.errors import (
+    NO_SPACE,
     StorageDamagedError,
     StorageError,
     StorageFullError,
@@ -31,7 +31,6 @@ from model.storage.uploading import rename, upload_file
 
 TRANSFERS = 8
 _PAIRS_SHOWN = 5
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CHECKSUMS = ("sha256", "sha1", "md5")
 WITHOUT_FOLDERS = ("s3", "b2", "swift", "google cloud storage", "azureblob", "oracleobjectstorage")
 
@@ -170,7 +169,7 @@ class Rclone:
         try:
             with_retries(fetch_rest)
         except OSError as error:
-            kind = StorageFullError if error.errno in _NO_SPACE else StorageError
+            kind = StorageFullError if error.errno in NO_SPACE else StorageError
             raise kind(
                 f"{action}: cannot write {part}: {error.strerror or error}. The fetched part is kept."
             ) from error

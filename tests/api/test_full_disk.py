@@ -5,9 +5,7 @@ import base64
 import contextlib
 import io
 import pickle
-import resource
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -23,6 +21,7 @@ from api.incoming import check_request
 from api.temporary import SentFile, UploadedFile, passing_files
 from api.uploads import open_photos
 from tests.support.deepaas_server import running_server
+from tests.support.full_disks import small_disk, small_files
 from tests.support.photos import photo
 from tests.support.small_model import write_small_model
 from tests.support.strange_servers import PHOTO, Script, head, listening, play
@@ -30,32 +29,6 @@ from tests.support.strange_servers import PHOTO, Script, head, listening, play
 ROOM = 1 << 18
 # Above what aiohttp keeps in memory.
 LARGE = 3 << 19
-
-
-@contextlib.contextmanager
-def small_disk(folder: Path, size: int) -> Iterator[None]:
-    """A file system of its own of so many bytes, in a folder."""
-    if shutil.which("mount") is None:
-        pytest.skip("there is no command to mount a file system")
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
-    mounted = subprocess.run(command, capture_output=True, text=True)
-    if mounted.returncode:
-        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-@contextlib.contextmanager
-def small_files(size: int) -> Iterator[None]:
-    """No file may grow beyond so many bytes."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.fixture(params=["disk", "files"])

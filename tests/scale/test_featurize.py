@@ -237,6 +237,15 @@ def test_overwriting_removes_the_parts_of_a_larger_run(run: Run, tmp_path: Path)
     assert run(overwrite=True).parts == len(list((tmp_path / "out").glob("part-*"))) == 4
 
 
+def test_overwriting_keeps_files_that_no_run_wrote(run: Run, tmp_path: Path) -> None:
+    run(max_photos=2)
+    notes = tmp_path / "out" / "notes.md"
+    notes.write_text("mine")
+    (tmp_path / "out" / "figures").mkdir()
+    assert run(overwrite=True).written == 4
+    assert notes.read_text() == "mine" and (tmp_path / "out" / "figures").is_dir()
+
+
 def test_a_part_of_another_plan_is_refused(run: Run, tmp_path: Path) -> None:
     run()
     run(out=tmp_path / "other", max_photos=4)

@@ -16,7 +16,6 @@ from model.errors import StorageError
 from model.scale import division, local, worker
 from model.scale.chunks import read_chunk
 from model.scale.featurize import FeaturizeResult
-from model.scale.folders import LocalFolder
 from model.scale.local import run_locally
 from model.scale.worker import WorkerEndedError
 from tests.scale.test_featurize import bytes_of, rows_of
@@ -112,23 +111,6 @@ def test_workers_that_always_end_are_not_started_for_ever(
     with pytest.raises(StorageError, match="again and again"):
         run(engine=functools.partial(run_locally, workers=2))
     assert without_processes.total() < 20
-
-
-def test_a_disk_that_is_full_ends_the_run_and_keeps_the_other_parts(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_processes: Counter[int]
-) -> None:
-    write = LocalFolder.write
-
-    def full(self: LocalFolder, name: str, content: bytes) -> None:
-        if name == "part-00002.parquet":
-            raise OSError(28, "No space left on device", f"{self.address}/{name}")
-        write(self, name, content)
-
-    monkeypatch.setattr(LocalFolder, "write", full)
-    with pytest.raises(StorageError, match=r"part-00002.parquet: No space left on device"):
-        run(engine=functools.partial(run_locally, workers=1))
-    monkeypatch.undo()
-    assert run().written == 2
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from model.errors import ConfigError, ImageError, StorageError, StorageNotFoundE
 from model.scale import object_stores
 from model.scale.featurize import FeaturizeResult
 from model.scale.folders import File, StoreFolder, open_folder
+from model.scale.parts import open_parts
 from tests.scale.test_featurize import bytes_of, rows_of
 from tests.support.photos import write_photos
 from tests.support.storage_servers import ACCESS_KEY, BUCKET, SECRET_KEY, StorageServer, s3_server
@@ -52,6 +53,21 @@ def test_photos_and_parts_in_s3_give_the_rows_of_a_folder(run: Run, store: Stora
     assert run(source=source, out=out).written == 1
     for content in bytes_of(stored).values():
         assert SECRET_KEY.encode() not in content and ACCESS_KEY.encode() not in content
+
+
+def test_overwriting_in_s3_leaves_no_part_of_the_former_run(run: Run, store: StorageServer, tmp_path: Path) -> None:
+    source, out = f"s3://{BUCKET}/photos", f"s3://{BUCKET}/overwritten"
+    run(source=source, out=out, max_photos=2, components=2)
+    stored = store.folder / BUCKET / "overwritten"
+    # As an interrupted run leaves it.
+    for name in ("_SUCCESS", "part-00001.parquet", "part-00006.parquet"):
+        (stored / name).unlink()
+    with pytest.raises(ConfigError, match="chunk_photos was 2 and is 5"):
+        run(source=source, out=out)
+    assert run(source=source, out=out, overwrite=True).written == 4
+    run(source=source, out=tmp_path / "expected")
+    assert bytes_of(stored) == bytes_of(tmp_path / "expected")
+    assert open_parts(out).plan == open_parts(str(tmp_path / "expected")).plan
 
 
 def test_wrong_keys_and_missing_buckets_are_refused_before_the_work(
