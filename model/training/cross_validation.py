@@ -15,7 +15,7 @@ converge within the epochs of a training; their number of epochs is chosen with 
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
@@ -24,18 +24,13 @@ from model.dataset.training_data import TrainingData
 from model.training.batches import learning_weights, measuring_weights
 from model.training.checkpoints import Checkpoints
 from model.training.deadline import NO_DEADLINE, Deadline
-from model.training.epochs import score_of
-from model.training.head import is_full_batch, train_curves, train_settled
+from model.training.fold_results import Curve, FoldResults
+from model.training.head import is_full_batch, train_converged, train_curves, train_settled
 from model.training.head_candidates import Head, HeadOptions, LabelledFeatures
+from model.training.span import in_span
 from model.training.whitening import can_whiten
 
 CALIBRATION_FOLDS = 5
-
-_Curves = list[list[tuple[float, float, float]]]
-"""For each candidate and epoch: loss, accuracy and macro-F1 of held-out images.
-
-Candidates are the L2 strengths on features as they are, followed by those on whitened features.
-"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,85 +99,59 @@ def cross_validate(
     """
     classes = len(data.classes)
     if is_full_batch(images.features.shape[1], classes, options):
-        options = dataclasses.replace(options, until_converged=True)
+        options, images = dataclasses.replace(options, until_converged=True), in_span(images)
     fold_of, real = fold_of_each(data, plan.folds, plan.seed), data.is_real
     folds = np.unique(fold_of[real])
     may_whiten = options.until_converged and all(can_whiten(images.labels[fold_of != fold]) for fold in folds)
-    variants = [
-        dataclasses.replace(options, whitened=whitened) for whitened in ((False, True) if may_whiten else (False,))
-    ]
-    curves = _restored(checkpoints, len(variants) * len(options.strengths))
-    for fold in folds[len(curves) :]:
+    sizes = [int(((fold_of == fold) & real).sum()) for fold in folds]
+    results = FoldResults(sizes, classes, 1 + may_whiten, options)
+    if checkpoints is not None:
+        results.restore(checkpoints)
+    for fold in folds[len(results.curves) :]:
         if deadline.is_over():
             return None
-        curves.append(_curves(images, fold_of != fold, (fold_of == fold) & real, classes, variants))
+        train = _training(images, np.flatnonzero(fold_of != fold), classes, options)
+        val = _validation(images, np.flatnonzero((fold_of == fold) & real), classes, options)
+        results.add(*_fold(train, val, classes, options, results.promising()))
         if checkpoints is not None:
-            checkpoints.save({}, {"measured": curves})
-        on_fold(len(curves))
-    sizes = [int(((fold_of == fold) & real).sum()) for fold in folds]
-    best = _best_for_all(curves, sizes, options)
-    plain = _best_for_all([of_fold[: len(options.strengths)] for of_fold in curves], sizes, options)
-    settled = dataclasses.replace(options, l2=best.l2, epochs=best.epochs, whitened=best.whitened)
+            results.save(checkpoints)
+        on_fold(len(results.curves))
+    best, plain = results.best(), results.best(len(options.strengths))
+    if results.keeps_logits:
+        logits = np.full((len(fold_of), classes), np.nan, np.float32)
+        for fold, of_fold in zip(folds, results.logits, strict=True):
+            logits[(fold_of == fold) & real] = of_fold[best.number]
+    else:
+        settled = dataclasses.replace(options, l2=best.l2, epochs=best.epochs, whitened=best.whitened)
+        logits = _out_of_fold(images, fold_of, real, settled, classes)
     trained_on = np.mean([(fold_of != fold).mean() for fold in folds])
     l2_of_all = best.l2 if options.l2 is not None else best.l2 * float(trained_on)
-    logits = _out_of_fold(images, fold_of, real, settled, classes)
     return CrossValidation(logits, l2_of_all, best.epochs, best.whitened, best.loss, plain.loss)
 
 
-def _restored(checkpoints: Checkpoints | None, candidates: int) -> list[_Curves]:
-    """The folds of an interrupted call; none of an older version, whose candidates were others."""
-    found = None if checkpoints is None else checkpoints.latest()
-    curves: list[_Curves] = [] if found is None else found[1].get("measured", [])
-    return curves if all(len(of_fold) == candidates for of_fold in curves) else []
+def _fold(
+    train: LabelledFeatures, val: LabelledFeatures, classes: int, options: HeadOptions, trained: np.ndarray
+) -> tuple[list[Curve], np.ndarray | None]:
+    """Curve of each candidate on `val`, and the logits of converged heads, float32 (candidates, n, classes).
 
-
-def _curves(
-    images: LabelledFeatures,
-    training: np.ndarray,
-    held_out: np.ndarray,
-    classes: int,
-    variants: Sequence[HeadOptions],
-) -> _Curves:
-    """Metrics of the held-out images for each variant and L2 strength: after each epoch, or of converged heads only."""
-    curves = []
-    for options in variants:
-        train = _training(images, np.flatnonzero(training), classes, options)
-        val = _validation(images, np.flatnonzero(held_out), classes, options)
-        of_strengths = train_curves(train, val, classes, options)
-        curves += [rows[-1:] for rows in of_strengths] if options.until_converged else of_strengths
-    return curves
-
-
-@dataclasses.dataclass(frozen=True)
-class _Best:
-    """The settings that are best for all folds, and their mean loss."""
-
-    l2: float
-    epochs: int
-    whitened: bool
-    loss: float
-
-
-def _best_for_all(curves: Sequence[_Curves], sizes: Sequence[int], options: HeadOptions) -> _Best:
-    """The settings whose mean over all images is best."""
-    longest = max(len(of_strength) for of_fold in curves for of_strength in of_fold)
-    # A fold that has stopped stays as it was.
-    padded = [
-        [[*of_strength, *[of_strength[-1]] * (longest - len(of_strength))] for of_strength in of_fold]
-        for of_fold in curves
-    ]
-    means = np.average(np.array(padded), axis=0, weights=sizes)
-    reached = [
-        [score_of(loss, accuracy, macro_f1, options.stop_on) for loss, accuracy, macro_f1 in of_strength]
-        for of_strength in means.tolist()
-    ]
-    number, epoch = min(
-        ((number, epoch) for number in range(len(means)) for epoch in range(longest)),
-        key=lambda place: reached[place[0]][place[1]],
-    )
-    whitened, strength = divmod(number, len(options.strengths))
-    epochs = options.epochs if options.until_converged else epoch + 1
-    return _Best(options.strengths[strength], epochs, bool(whitened), float(means[number, epoch, 0]))
+    Args:
+        trained: bool (candidates,), which candidates to train.
+    """
+    if not options.until_converged:
+        return train_curves(train, val, classes, options), None
+    curves: list[Curve] = [[] for _ in trained]
+    logits = np.full((len(trained), len(val.labels), classes), np.nan, np.float32)
+    strengths = options.strengths
+    for first in range(0, len(trained), len(strengths)):
+        numbers = first + np.flatnonzero(trained[first : first + len(strengths)])
+        if not len(numbers):
+            continue
+        tried = tuple(strengths[number - first] for number in numbers.tolist())
+        chosen = dataclasses.replace(options, tried=tried, whitened=first > 0)
+        for number, head in zip(numbers.tolist(), train_converged(train, val, classes, chosen), strict=True):
+            curves[number] = [(head.measured.loss, head.measured.accuracy, head.measured.macro_f1)]
+            logits[number] = head.logits
+    return curves, logits
 
 
 def settled_out_of_fold(
@@ -206,6 +175,8 @@ def settled_out_of_fold(
         TrainingError: a head diverged.
     """
     fold_of = fold_of_each(data, CALIBRATION_FOLDS, seed)
+    if is_full_batch(images.features.shape[1], len(data.classes), options):
+        images = in_span(images)
     settled = dataclasses.replace(options, l2=chosen.l2, epochs=chosen.best_epoch)
     return _out_of_fold(images, fold_of, data.is_real, settled, len(data.classes))
 

@@ -39,6 +39,14 @@ _SUFFICIENT, _ROUNDING = 1e-4, 1e-7
 _MAX_HALVINGS = 20
 
 
+@dataclasses.dataclass(frozen=True)
+class ConvergedHead:
+    """Validation images by a head that has converged: metrics, and logits float32 (n, classes)."""
+
+    measured: Measured
+    logits: np.ndarray
+
+
 class FullBatchCandidates(Candidates):
     """Candidates that are trained on all features at once."""
 
@@ -86,6 +94,11 @@ class FullBatchCandidates(Candidates):
         late = epoch - self.best_epoch >= self.options.max_epochs_without_improvement
         late[self.leader] = False
         self.stopped |= late
+
+    def evaluated(self) -> list[ConvergedHead]:
+        """The validation images by each candidate as it is now."""
+        logits = [self._val_inputs @ kernel + bias for kernel, bias in zip(self.kernel, self.bias, strict=True)]
+        return [ConvergedHead(measure(values, self._val.labels, self._val.weights), values) for values in logits]
 
     def is_over(self, deadline: Deadline) -> bool:
         """Whether to stop: see `Candidates.is_over`; or all candidates have converged."""

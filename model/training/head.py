@@ -16,13 +16,18 @@ from model.training.batches import ArrayInputs, TrainBatches, log_priors
 from model.training.checkpoints import TimedCheckpoints
 from model.training.deadline import NO_DEADLINE, Deadline
 from model.training.epochs import measure
-from model.training.full_batch_candidates import FullBatchCandidates, scaled_with_views
+from model.training.full_batch_candidates import (
+    ConvergedHead,
+    FullBatchCandidates,
+    scaled_with_views,
+)
 from model.training.head_candidates import (
     Candidates,
     Head,
     HeadOptions,
     LabelledFeatures,
     OnEpoch,
+    diverged,
     no_report,
     train_candidates,
 )
@@ -75,6 +80,22 @@ def train_curves(
     return [[(row.val_loss, row.val_accuracy, row.val_macro_f1) for row in rows] for rows in search.history]
 
 
+def train_converged(
+    train: LabelledFeatures, val: LabelledFeatures, classes: int, options: HeadOptions
+) -> list[ConvergedHead]:
+    """Train by L-BFGS for each L2 strength until it has converged, and evaluate `val` once.
+
+    Raises:
+        TrainingError: no loss is finite.
+    """
+    search = FullBatchCandidates(train, val, classes, options)
+    search.converge()
+    found = search.evaluated()
+    if not any(np.isfinite(head.measured.loss) for head in found):
+        raise diverged(options.learning_rate)
+    return found
+
+
 def refit_head(data: LabelledFeatures, classes: int, chosen: Head, options: HeadOptions) -> Head:
     """Train on more data, with the L2 strength and the number of epochs that were best for `chosen`."""
     trained = train_settled(data, classes, dataclasses.replace(options, l2=chosen.l2, epochs=chosen.best_epoch))
@@ -85,8 +106,7 @@ def train_settled(data: LabelledFeatures, classes: int, settled: HeadOptions) ->
     """Train for all epochs of `settled` with its L2 strength; nothing is chosen or measured."""
     nothing = LabelledFeatures(data.features[:0], data.labels[:0], data.weights[:0])
     search = _candidates(data, nothing, classes, settled)
-    for epoch in range(1, settled.epochs + 1):
-        search.run_epoch(epoch)
+    search.converge()
     kernel, bias = search.scaling.folded(search.kernel[0], search.bias[0, 0])
     return Head(kernel, bias, float(search.strengths[0]), settled.epochs, ())
 

@@ -64,6 +64,7 @@ class HeadOptions:
         until_converged: whether each candidate is trained until its gradient has nearly vanished, or for all epochs,
             instead of stopping early; L-BFGS only.
         whitened: whether the features are whitened first (`model.training.whitening`); L-BFGS only.
+        tried: the L2 strengths of the candidates; empty for those of `l2` and `until_converged`.
     """
 
     epochs: int
@@ -78,6 +79,7 @@ class HeadOptions:
     stop_on: str = "val_loss"
     until_converged: bool = False
     whitened: bool = False
+    tried: tuple[float, ...] = ()
 
     @classmethod
     def from_config(cls, config: TrainConfig) -> "HeadOptions":
@@ -88,6 +90,8 @@ class HeadOptions:
     @property
     def strengths(self) -> tuple[float, ...]:
         """The L2 strengths of the candidates."""
+        if self.tried:
+            return self.tried
         if self.l2 is not None:
             return (self.l2,)
         return L2_OF_CONVERGED if self.until_converged else L2_CANDIDATES
@@ -205,6 +209,11 @@ class Candidates:
         """Evaluate every candidate after an epoch, and `keep` the weights of those that improved."""
         raise NotImplementedError
 
+    def converge(self) -> None:
+        """Run all epochs without evaluating any."""
+        for epoch in range(1, self.options.epochs + 1):
+            self.run_epoch(epoch)
+
     @property
     def epochs_done(self) -> int:
         """The number of epochs so far."""
@@ -276,6 +285,14 @@ class Candidates:
         )
 
 
+def diverged(learning_rate: float) -> TrainingError:
+    """The error of a head without a finite loss."""
+    return TrainingError(
+        f"the head diverged: expected a finite loss, received none with learning_rate {learning_rate}. "
+        f"Lower learning_rate."
+    )
+
+
 def train_candidates(
     search: Candidates, on_epoch: OnEpoch, deadline: Deadline, checkpoints: TimedCheckpoints | None
 ) -> Head:
@@ -293,10 +310,7 @@ def train_candidates(
         search.run_epoch(epoch)
         search.measure(epoch, time.perf_counter() - started)
         if not search.best_epoch.any():
-            raise TrainingError(
-                f"the head diverged: expected a finite loss, received none with learning_rate "
-                f"{search.options.learning_rate}. Lower learning_rate."
-            )
+            raise diverged(search.options.learning_rate)
         on_epoch(search.history[search.leader][-1], search.val_logits)
         if checkpoints is not None:
             checkpoints.save_if_due(search.state)

@@ -11,6 +11,7 @@ from model.training.batches import learning_weights
 from model.training.cross_validation import CALIBRATION_FOLDS, fold_of_each
 from model.training.head import is_full_batch, refit_head
 from model.training.head_candidates import Head, HeadOptions, LabelledFeatures
+from model.training.span import span_features
 
 # Fewer photos make fewer minibatches of an epoch: so many are run at least, or as many as with all photos.
 _MIN_STEPS = 600
@@ -43,8 +44,10 @@ def measure_learning_curve(
     real = len(data.real_rows("train"))
     if real < MIN_PHOTOS:
         return None
+    width, classes = head.kernel.shape
+    spanned = span_features(features) if is_full_batch(width, classes, options) else features
     if len(held_out) >= _MIN_HELD_OUT:
-        heads = _Heads(data, features, train, head, options)
+        heads = _Heads(data, spanned, train, head, options)
         correct = [heads.correct(fraction, held_out) for fraction in FRACTIONS]
         whole = head.logits(features[held_out]).argmax(axis=1) == data.labels[held_out]
         photos = (*(heads.size(fraction) for fraction in FRACTIONS), real)
@@ -52,7 +55,7 @@ def measure_learning_curve(
         return LearningCurve(data.classes, photos, data.labels[held_out], np.array([*correct, whole]), measured)
     if out_of_fold is None:
         return None
-    return _by_folds(data, features, train, head, options, out_of_fold[: len(train)])
+    return _by_folds(data, spanned, train, head, options, out_of_fold[: len(train)])
 
 
 def _by_folds(
