@@ -5,6 +5,7 @@ from it which model is `latest`.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Final, Literal
 
@@ -89,16 +90,30 @@ def promoted_models(workspace: Workspace) -> list[str]:
     return _promoted(read_history(workspace))[::-1]
 
 
-def promote(workspace: Workspace, name: str, comparison: PromotionComparison | None = None) -> None:
+def promote(
+    workspace: Workspace,
+    name: str,
+    comparison: PromotionComparison | None = None,
+    decided_on: Sequence[str] | None = None,
+) -> None:
     """Make a model `latest`. The caller verifies its files before.
 
     Args:
         comparison: the comparison that the promotion is due to, to keep with it.
+        decided_on: the `promoted_models` when the promotion was decided, which must not have changed since; None if it
+            does not depend on them.
 
     Raises:
-        ConfigError: the history cannot be read.
+        ConfigError: the history cannot be read, or another process promoted or rolled back in the meantime.
     """
     with _locked(workspace):
+        now = promoted_models(workspace)
+        if decided_on is not None and now != list(decided_on):
+            before, after = (models[0] if models else "no model" for models in (decided_on, now))
+            raise ConfigError(
+                f"{name} is not promoted: expected that {before} was promoted last, as when the comparison began, "
+                f"found {after}: another process promoted or rolled back in the meantime. Run the command again."
+            )
         _append(workspace, PROMOTE, name, comparison)
 
 

@@ -118,8 +118,10 @@ def promote_model(names: tuple[str, ...], if_better: str | None, as_json: bool, 
 
     A running service uses MODEL from the next prediction on. With --if-better, MODEL is promoted if it
     is better than latest by more than chance on all photos, and loses no more than --max-regression,
-    by default nothing, on photos of classes that both know. Otherwise nothing changes, and the exit
-    status is 6. The first model of a workspace is promoted. Of several MODELs, the best is promoted.
+    by default nothing, on photos of classes that both know. Otherwise it is not used, and the exit
+    status is 6: latest stays the model that it was compared with, which is promoted if MODEL would be
+    latest as the newest model. The first model of a workspace is promoted. Of several MODELs, the best
+    is promoted.
     """
     workspace = current_workspace()
     bundles = list({bundle.name: bundle for bundle in (find_bundle(workspace, name) for name in names)}.values())

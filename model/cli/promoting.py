@@ -10,7 +10,7 @@ from model.bundle import Bundle
 from model.cli.comparison import comparison_lines, write_comparison
 from model.cli.output import EXIT_LIMIT, print_json, print_line, print_lines
 from model.errors import ModelDamagedError
-from model.promotion import PromotionComparison, promote
+from model.promotion import PromotionComparison, promote, promoted_models
 from model.registry import Registry, find_bundle, model_names
 from model.workspace import Workspace
 
@@ -40,9 +40,11 @@ def promote_if_better(
         options: `model.dataset.DATASET_OPTIONS`, as the user typed them.
     """
     names = [one.name for one in models]
+    decided_on = promoted_models(workspace)
     base = _base(workspace, names)
     if base is None and len(models) == 1:
-        _finish(workspace, names[0], as_json, f"{names[0]} is promoted: there is no other model to compare it with.")
+        reason = "there is no other model to compare it with"
+        _finish(workspace, names[0], decided_on, as_json, f"{names[0]} is promoted: {reason}.")
         return
     if base is not None and base.name in names:
         print_line(f"{base.name} is promoted already.", err=True)
@@ -65,13 +67,14 @@ def promote_if_better(
     else:
         decision, promoted = compared.decision, decide_promotion(compared).promoted
     if promoted:
-        _finish(workspace, promoted, as_json, decision, promotion_comparison(compared, promoted), compared)
+        numbers = promotion_comparison(compared, promoted)
+        _finish(workspace, promoted, decided_on, as_json, decision, numbers, compared)
         return
     if base is None:
-        _finish(workspace, first.name, as_json, f"{first.name} is promoted. {decision}", None, compared)
+        _finish(workspace, first.name, decided_on, as_json, f"{first.name} is promoted. {decision}", None, compared)
         return
-    print_line(f"{decision} latest is still {base.name}.", err=True)
-    _report(base.name, False, decision, compared, as_json)
+    print_line(f"{decision} {_kept(workspace, base, names, decided_on)}", err=True)
+    _report(Registry().latest(workspace).name or "", False, decision, compared, as_json)
     click.get_current_context().exit(EXIT_LIMIT)
 
 
@@ -89,15 +92,29 @@ def _base(workspace: Workspace, names: Sequence[str]) -> Bundle | None:
     return None
 
 
+def _kept(workspace: Workspace, base: Bundle, refused: Sequence[str], decided_on: Sequence[str]) -> str:
+    """Promote the base model if a refused model is latest now, because it is the newest; return what latest is."""
+    latest = Registry().latest(workspace)
+    if latest.promoted or latest.name not in refused:
+        return f"latest is {'still ' if latest.name == base.name else ''}{latest.name}."
+    base.verify()
+    promote(workspace, base.name, decided_on=decided_on)
+    return (
+        f"latest is now {base.name}, which is promoted: without a promotion, latest would be the newest model, "
+        f"{latest.name}. Undo with: topgraft models rollback"
+    )
+
+
 def _finish(
     workspace: Workspace,
     name: str,
+    decided_on: Sequence[str],
     as_json: bool,
     decision: str,
     numbers: PromotionComparison | None = None,
     compared: "Comparison | None" = None,
 ) -> None:
-    promote(workspace, name, numbers)
+    promote(workspace, name, numbers, decided_on)
     print_line(f"{decision} latest is now {name}. Undo with: topgraft models rollback", err=True)
     _report(name, True, decision, compared, as_json)
 

@@ -12,7 +12,9 @@ import pytest
 
 import topgraft
 from model.bundle_files import ONNX_MODEL
+from model.cli import promoting
 from model.cli.command import main
+from model.cli.comparison import write_comparison
 from model.errors import ConfigError
 from model.promotion import PROMOTED, promote, read_comparisons, read_history, roll_back
 from model.registry import find_bundle
@@ -174,6 +176,57 @@ def test_a_model_without_a_record_of_its_photos_is_not_promoted_by_its_own_datas
     assert (answer["comparison"]["best"], latest(compared)) == ("a", "a")
     # Another model may be promoted by those of them that the options of the first one make its test split.
     assert promote_if_better(capsys, "c", "b")["latest"] == "b"
+
+
+def test_a_refused_model_is_not_used_though_it_is_the_newest(
+    compared: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_colour_model(compared, "c", always=1)
+    answer = promote_if_better(capsys, "c", status=6)
+    assert (answer["latest"], answer["promoted"], latest(compared)) == ("b", False, "b")
+    assert [entry.model for entry in read_history(Workspace(compared.parent))] == ["b"]
+    assert main(["models", "rollback"]) == 0
+    # Of several newest models, none is used either; the message states the model that is.
+    assert main(["models", "promote", "c", "b", "--if-better", "photos"]) == 0
+    assert main(["models", "rollback"]) == 0
+    write_colour_model(compared, "d", always=2)
+    capsys.readouterr()
+    assert main(["models", "promote", "c", "d", "--if-better", "photos"]) == 6
+    assert "latest is now b, which is promoted" in capsys.readouterr().err
+    assert latest(compared) == "b"
+    # An older model is refused without any promotion: latest is the base model already.
+    (compared / PROMOTED).unlink()
+    for name in "cd":
+        shutil.rmtree(compared / name)
+    assert promote_if_better(capsys, "a", status=6)["latest"] == latest(compared) == "b"
+    assert not (compared / PROMOTED).exists()
+
+
+@pytest.mark.parametrize(
+    "base, status, message",
+    [("a", 2, "a was promoted last, as when the comparison began, found c"), ("b", 6, "latest is c.")],
+)
+def test_a_decision_that_another_promotion_overtook_changes_nothing(
+    compared: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    base: str,
+    status: int,
+    message: str,
+) -> None:
+    write_colour_model(compared, "c")
+    assert main(["models", "promote", base]) == 0
+
+    def compare_slowly(*arguments: Any) -> Any:
+        promote(Workspace(compared.parent), "c")
+        return write_comparison(*arguments)
+
+    monkeypatch.setattr(promoting, "write_comparison", compare_slowly)
+    capsys.readouterr()
+    new = "b" if base == "a" else "a"
+    assert main(["models", "promote", new, "--if-better", "photos"]) == status
+    assert message in capsys.readouterr().err
+    assert latest(compared) == "c"
 
 
 def test_a_better_model_that_loses_on_shared_classes_is_not_promoted(
