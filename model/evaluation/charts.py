@@ -7,7 +7,7 @@ dash, a position or a number shows the same. Lengths are in SVG units. All text 
 import dataclasses
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from markupsafe import escape
@@ -173,17 +173,39 @@ def reliability_diagram(before: Sequence[ReliabilityBin], after: Sequence[Reliab
 
 
 def coverage_chart(probabilities: np.ndarray, labels: np.ndarray, threshold: float | None) -> Svg:
-    """Accuracy by coverage: accuracy of the most confident predictions by their fraction; marks a threshold if set."""
+    """Accuracy by coverage: accuracy of the most confident predictions by their fraction; marks a threshold if set.
+
+    A dot at each tenth of the photos has the limits of their confidence as data, by which the script of the report
+    finds them.
+    """
     confidence = probabilities.max(axis=1)
     series = coverage_series(probabilities, labels)
     y_range = (math.floor(min(accuracy for _, accuracy in series.points) * 10) / 10, 1.0)
     plot = _Plot((0, 1), y_range, "coverage: fraction of photos accepted", "Accuracy by coverage")
     plot.grid(_ticks(0, 1), _ticks(*y_range), percent=(True, True))
     plot.line(series)
+    for accepted, lowest in _tenths(confidence):
+        accuracy = float((probabilities.argmax(axis=1) == labels)[accepted].mean())
+        coverage = float(accepted.mean())
+        tooltip = f"coverage {coverage:.0%}: {int(accepted.sum())} photos, accuracy {accuracy:.0%}"
+        limits = f' data-low="{lowest}" data-high="1" data-label="{tooltip}" data-heading="{tooltip}"'
+        plot.dot(*plot.project(coverage, accuracy), 4, BLUE, tooltip, limits)
     if threshold is not None:
         plot.mark(Mark(float((confidence >= threshold).mean()), "threshold"))
     plot.legend([series])
     return plot.svg()
+
+
+def _tenths(confidence: np.ndarray) -> Iterator[tuple[np.ndarray, float]]:
+    """For each tenth, the accepted predictions, bool (n,), and the confidence that all of them exceed.
+
+    Photos of the same confidence are accepted together, so that there may be fewer than ten.
+    """
+    confidence = confidence.astype(np.float32)
+    ranked = np.sort(confidence)[::-1]
+    for lowest in np.unique(ranked[np.arange(1, 11) * len(ranked) // 10 - 1])[::-1]:
+        # The next smaller number: the limits of a range exclude the lower one.
+        yield confidence >= lowest, float(np.nextafter(lowest, np.float32(-1)))
 
 
 def coverage_series(probabilities: np.ndarray, labels: np.ndarray) -> Series:

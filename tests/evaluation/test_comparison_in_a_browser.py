@@ -76,5 +76,13 @@ def test_a_print_is_short_and_light(browser: "playwright.Browser", path: Path) -
     page.close()
 
 
+def test_dots_are_no_buttons_where_the_page_lists_no_photos(browser: "playwright.Browser", path: Path) -> None:
+    page = browser.new_page()
+    page.goto(path.as_uri())
+    page.locator("circle[data-low]").first.dispatch_event("click")
+    assert page.locator("circle[role=button]").count() == 0 and not page.locator("dialog").is_visible()
+    page.close()
+
+
 def test_axe_finds_nothing_serious(browser: "playwright.Browser", path: Path, tmp_path: Path) -> None:
     assert serious_problems(browser, path, installed_axe(tmp_path)) == []

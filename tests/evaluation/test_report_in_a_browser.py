@@ -101,7 +101,7 @@ def _opened(browser: "playwright.Browser", source: str, folder: Path) -> "Iterat
 
 
 def _shown(page: "playwright.Page") -> list[str]:
-    return sorted(page.locator("dialog .file").all_inner_texts())
+    return sorted(page.locator("dialog .file").all_text_contents())
 
 
 def _expected(content: ReportContent, true: int, predicted: int) -> list[str]:
@@ -142,6 +142,58 @@ def test_a_class_and_a_dot_show_their_photos(page: "playwright.Page", content: R
     page.keyboard.press("Enter")
     rows = np.flatnonzero((confidence > low) & (confidence <= high))
     assert _shown(page) == sorted(found.samples[row].name for row in rows) != []
+
+
+def test_photos_are_shown_once_however_often_they_are_opened(page: "playwright.Page", content: ReportContent) -> None:
+    opened = 0
+    targets = ("svg.matrix a", "table.sortable a", "[data-low]", ".card svg", "table.sortable .meter")
+    for target in targets * 3:
+        for place in (page.locator(target).first, page.locator(target).last):
+            place.dispatch_event("click")
+            names = _shown(page)
+            assert len(set(names)) == len(names) > 0
+            page.keyboard.press("Escape")
+            playwright.expect(page.locator("dialog .file")).to_have_count(0)
+            opened += 1
+    assert opened == 30
+
+
+def test_bars_show_their_photos(page: "playwright.Page", content: ReportContent) -> None:
+    found = content.evaluation
+    predicted, confidence = found.probabilities.argmax(axis=1), found.probabilities.max(axis=1)
+
+    def names(rows: np.ndarray) -> list[str]:
+        return sorted(found.samples[row].name for row in np.flatnonzero(rows))
+
+    row = page.locator("table.sortable tbody tr", has=page.locator('a[href="#class-2"]'))
+    sides = {1: (found.labels == 2) | (predicted == 2), 2: found.labels == 2, 3: predicted == 2}
+    for column, rows in sides.items():
+        row.locator("td").nth(column).locator(".meter").focus()
+        page.keyboard.press("Enter")
+        assert _shown(page) == names(rows) != []
+        page.keyboard.press("Escape")
+    page.locator(".card svg").first.click()
+    assert _shown(page) == names(found.labels != predicted) != []
+    page.keyboard.press("Escape")
+    dots = page.locator('svg[aria-label="Accuracy by coverage"] circle')
+    assert dots.count() == 10
+    for tenth in (1, 5, 10):
+        dots.nth(tenth - 1).click()
+        assert _shown(page) == names(confidence >= np.sort(confidence)[-4 * tenth])
+        page.keyboard.press("Escape")
+
+
+def test_links_open_their_photos_without_the_script(
+    browser: "playwright.Browser", content: ReportContent, tmp_path: Path
+) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(render_report(content), encoding="utf-8")
+    page = browser.new_page(java_script_enabled=False)
+    page.goto(path.as_uri())
+    for target in ("#cell-0-1", "#class-2"):
+        page.locator(f'a[href="{target}"]').first.click()
+        playwright.expect(page.locator(f"{target} .file").first).to_be_visible()
+    page.close()
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.45, 0.613, 0.7])
@@ -231,7 +283,7 @@ def test_without_script_everything_is_readable(
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(path.as_uri())
-    page.locator("#class-0 summary").click()
+    page.locator("details.class summary").first.click()
     names = page.locator("#class-0 .file").all_inner_texts()
     expected = [sample.name for sample in content.evaluation.samples if sample.label == 0]
     assert sorted(names) == sorted(expected)
@@ -251,6 +303,17 @@ def test_the_page_fits_its_width(
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert paper == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(20, 24, 30)")
+    page.close()
+
+
+def test_no_table_is_wider_than_a_phone(browser: "playwright.Browser", studied: str, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(studied, encoding="utf-8")
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    page.goto(path.as_uri())
+    tables = page.locator(".scroll:has(> table:is(.measurements, .confusions))")
+    assert tables.count() == 2
+    assert tables.evaluate_all("found => found.map(one => one.scrollWidth <= one.clientWidth)") == [True, True]
     page.close()
 
 

@@ -12,8 +12,11 @@ function element(name, attributes = {}, ...children) {
   return made;
 }
 
-// Photos of a cell, a class or a range of confidence, in a dialog.
+// Photos of a cell, a class, a bar or a range of confidence, in a dialog.
 
+const lists = document.getElementById("photo-lists");
+// Only those of the list: the dialog contains copies of them.
+const cells = lists ? all(".cell", lists) : [];
 const title = element("h2", { id: "shown-title", tabindex: "-1" });
 const shown = element("div");
 const close = element("button", { type: "button" }, "Close");
@@ -21,6 +24,7 @@ const dialog = element("dialog", { "aria-labelledby": "shown-title" }, close, ti
 document.body.append(dialog);
 close.addEventListener("click", () => dialog.close());
 dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+dialog.addEventListener("close", () => shown.replaceChildren());
 
 function show(heading, groups) {
   title.textContent = heading;
@@ -37,11 +41,12 @@ function show(heading, groups) {
 }
 
 function photosOfRange(low, high) {
-  const inside = (photo) => photo.confidence > low && photo.confidence <= high;
-  return all(".cell").flatMap((cell) => {
-    const kept = all("[data-c]", cell).filter((item) => inside({ confidence: confidenceOf(item) }));
+  const inside = (confidence) => confidence > low && confidence <= high;
+  return cells.flatMap((cell) => {
+    const kept = all("[data-c]", cell).filter((item) => inside(confidenceOf(item)));
     if (!kept.length) return [];
     const copy = cell.cloneNode(false);
+    copy.removeAttribute("id");
     copy.append(cell.querySelector("h4").cloneNode(true));
     const list = element("ul", { class: "photos" });
     list.append(...kept.map((item) => item.cloneNode(true)));
@@ -50,13 +55,28 @@ function photosOfRange(low, high) {
   });
 }
 
+// The photos of a class, those predicted as it, or both.
+function photosOfClass(number, sides = ["true", "predicted"]) {
+  return cells.filter((cell) => sides.some((side) => cell.dataset[side] === number));
+}
+
 function open(target, heading) {
   const place = document.getElementById(target);
   if (!place) return false;
-  const groups = place.matches(".cell") ? [place] : all(".cell").filter((cell) =>
-    cell.dataset.true === place.dataset.class || cell.dataset.predicted === place.dataset.class);
-  show(heading, groups);
+  show(heading, place.matches(".cell") ? [place] : photosOfClass(place.dataset.class));
   return true;
+}
+
+function makeButton(drawn, label, act) {
+  drawn.setAttribute("tabindex", "0");
+  drawn.setAttribute("role", "button");
+  drawn.setAttribute("aria-label", label);
+  drawn.addEventListener("click", act);
+  drawn.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault();
+    act();
+  });
 }
 
 document.addEventListener("click", (event) => {
@@ -65,29 +85,38 @@ document.addEventListener("click", (event) => {
   if (open(link.getAttribute("href").slice(1), link.dataset.photos)) event.preventDefault();
 });
 
-for (const dot of all("[data-low]")) {
-  const { low, high, label } = dot.dataset;
-  const heading = `Confidence ${percent(Number(low))} to ${percent(Number(high))}`;
-  dot.setAttribute("tabindex", "0");
-  dot.setAttribute("role", "button");
-  dot.setAttribute("aria-label", label);
+// The diagrams of a page without a list of photos are figures only.
+for (const dot of lists ? all("[data-low]") : []) {
+  const { low, high, label, heading } = dot.dataset;
+  const range = `Confidence ${percent(Number(low))} to ${percent(Number(high))}`;
   dot.closest("svg").setAttribute("role", "group");
-  const act = () => show(heading, photosOfRange(Number(low), Number(high)));
-  dot.addEventListener("click", act);
-  dot.addEventListener("keydown", (event) => {
-    if (event.key !== "Enter" && event.key !== " ") return;
-    event.preventDefault();
-    act();
-  });
+  makeButton(dot, label, () => show(heading || range, photosOfRange(Number(low), Number(high))));
+}
+
+if (lists) {
+  for (const bar of all(".card svg")) {
+    const label = `${bar.getAttribute("aria-label")}; show the incorrect predictions`;
+    const incorrect = (cell) => cell.dataset.true !== cell.dataset.predicted;
+    makeButton(bar, label, () => show("Incorrect predictions", cells.filter(incorrect)));
+  }
+  for (const bar of all("table.sortable .meter")) {
+    const { cellIndex: column, parentElement: row } = bar.closest("td");
+    const link = row.querySelector("a[data-photos]");
+    if (!link) continue;
+    const { metric, sides } = bar.closest("table").tHead.rows[0].cells[column].dataset;
+    const heading = `${link.dataset.photos}: photos behind the ${metric}`;
+    const number = document.getElementById(link.getAttribute("href").slice(1))?.dataset.class;
+    makeButton(bar, heading, () => show(heading, photosOfClass(number, sides.split(" "))));
+  }
 }
 
 // One stop of the Tab key for the whole matrix; the arrow keys move inside it.
 
 for (const matrix of all("svg.matrix")) {
-  const cells = all("a", matrix);
+  const links = all("a", matrix);
   const position = (cell) => [Number(cell.dataset.row), Number(cell.dataset.column)];
-  cells.forEach((cell, index) => cell.setAttribute("tabindex", index ? "-1" : "0"));
-  const nearest = (from, allowed, distance) => cells
+  links.forEach((link, index) => link.setAttribute("tabindex", index ? "-1" : "0"));
+  const nearest = (allowed, distance) => links
     .filter((cell) => allowed(position(cell)))
     .sort((one, other) => distance(position(one)) - distance(position(other)))[0];
   matrix.addEventListener("keydown", (event) => {
@@ -97,10 +126,10 @@ for (const matrix of all("svg.matrix")) {
     const down = ([y, x]) => 1000 * Math.abs(y - row) + Math.abs(x - column);
     const across = ([, x]) => Math.abs(x - column);
     const next = {
-      ArrowRight: () => nearest(current, ([y, x]) => y === row && x > column, across),
-      ArrowLeft: () => nearest(current, ([y, x]) => y === row && x < column, across),
-      ArrowDown: () => nearest(current, ([y]) => y > row, down),
-      ArrowUp: () => nearest(current, ([y]) => y < row, down),
+      ArrowRight: () => nearest(([y, x]) => y === row && x > column, across),
+      ArrowLeft: () => nearest(([y, x]) => y === row && x < column, across),
+      ArrowDown: () => nearest(([y]) => y > row, down),
+      ArrowUp: () => nearest(([y]) => y < row, down),
     }[event.key];
     const found = next && next();
     if (!found) return;
@@ -203,11 +232,11 @@ const total = (photos) => photos.reduce((sum, photo) => sum + photo.count, 0);
 
 const explorer = document.getElementById("explorer");
 if (explorer) {
-  const { correct: right, incorrect: wrong } = document.getElementById("photo-lists").dataset;
-  const photos = all(".cell [data-c]").map((item) => {
-    const cell = item.closest(".cell").dataset;
-    return { confidence: confidenceOf(item), correct: cell.true === cell.predicted, count: 1 };
-  }).concat(unlisted(right, true), unlisted(wrong, false));
+  const { correct: right, incorrect: wrong } = lists.dataset;
+  const photos = cells.flatMap((cell) => all("[data-c]", cell).map((item) => {
+    const correct = cell.dataset.true === cell.dataset.predicted;
+    return { confidence: confidenceOf(item), correct, count: 1 };
+  })).concat(unlisted(right, true), unlisted(wrong, false));
   const every = total(photos);
   const slider = explorer.querySelector("input");
   const result = explorer.querySelector("output");
