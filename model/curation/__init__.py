@@ -7,6 +7,7 @@ changes.py          changes and their undo
 plans.py            which files each change moves
 uploads.py          receiving many files, which can be resumed
 arrivals.py         checks of received files; archives are unpacked
+renames.py          today's names of the classes and photos of older models
 thumbnails.py       small previews, cached
 verdict.py          what a training would meet: computed in a process of its own by verdict_process.py
 imports.py          other datasets, archives, remote storage and labels as a dataset

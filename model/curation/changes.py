@@ -141,8 +141,8 @@ def undo(dataset: Path, by: str = "", number: int | None = None) -> Applied:
 
 def undoable(known: Sequence[Entry]) -> list[Entry]:
     """The entries that the next undo takes back, the last one first; entries that moved nothing are passed over."""
-    undone = {number for entry in known for number in entry.undoes}
-    left = [entry for entry in reversed(known) if entry.number not in undone and not entry.undoes]
+    taken_back = journal.undone(known)
+    left = [entry for entry in reversed(known) if entry.number not in taken_back and not entry.undoes]
     last = next((entry for entry in left if entry.steps), None)
     if last is None:
         return []

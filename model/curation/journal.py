@@ -104,6 +104,11 @@ def entries(dataset: Path) -> list[Entry]:
         return list(_entries(dataset))
 
 
+def undone(known: Sequence[Entry]) -> set[int]:
+    """Numbers of the entries that later ones take back."""
+    return {number for entry in known for number in entry.undoes}
+
+
 def write(dataset: Path, entry: Entry) -> Entry:
     """Write an entry without a number, then make its steps; the lock of the dataset must be held.
 
@@ -113,11 +118,14 @@ def write(dataset: Path, entry: Entry) -> Entry:
     Raises:
         StorageFullError: no space is left; the steps are made by the next change if the entry was written.
     """
-    moment = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-    numbered = dataclasses.replace(entry, number=len(entries(dataset)) + 1, at=moment)
+    numbered = dataclasses.replace(entry, number=len(entries(dataset)) + 1, at=_now())
     with full_disk(dataset, "The journal and the photos are whole"):
         _append(dataset, {"entry": _to_json(numbered)})
         return _make(dataset, numbered)
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
 
 
 def _finish(dataset: Path) -> None:

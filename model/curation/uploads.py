@@ -342,8 +342,8 @@ def _read_plan(path: Path) -> Plan:
 
 def _entries(dataset: Path, upload: str) -> list[Entry]:
     known = journal.entries(dataset)
-    undone = {number for entry in known for number in entry.undoes}
-    return [entry for entry in known if entry.group == upload and entry.number not in undone]
+    taken_back = journal.undone(known)
+    return [entry for entry in known if entry.group == upload and entry.number not in taken_back]
 
 
 def _arrived(dataset: Path, upload: str) -> set[int]:

@@ -1,6 +1,5 @@
 """Review of suspected label errors: those that a training found, and what was decided about each."""
 
-import contextlib
 import dataclasses
 import io
 import json
@@ -10,15 +9,17 @@ from typing import Any, Literal
 
 from model.bundle import Bundle
 from model.bundle_files import LABEL_ISSUES
-from model.curation.places import checked_photo
+from model.curation.places import checked_photo, class_of
+from model.curation.renames import todays_photos
 from model.errors import DatasetError, ModelDamagedError
 from model.provenance import utc_now
 from model.reading import UnreadableError, describe, parse_json, read_lines, unreadable
-from model.studio.model_view import photo_folder
+from model.studio.model_view import photo_folder, renamed_classes
 from model.tables import read_rows
 from model.workspace import Workspace
 
 _MAX_BYTES = 256 * 1024**2
+_CLASSES = ("given", "suggested")
 
 State = Literal["open", "kept", "changed"]
 
@@ -57,7 +58,8 @@ def suspected_labels(workspace: Workspace, bundle: Bundle, dataset: Path | None)
     folder = "" if dataset is None else photo_folder(dataset, bundle.manifest.train_config)
     try:
         with unreadable():
-            return [_suspicion(row, dataset, folder, kept) for row in read_rows(table)]
+            rows = [row | {"image": folder + row["image"]} for row in read_rows(table)]
+            return _suspicions(rows, bundle, dataset, kept)
     except UnreadableError as error:
         raise ModelDamagedError(
             f"{bundle.name}: expected the table of suspected labels in {LABEL_ISSUES}, received: {describe(error)}. "
@@ -86,18 +88,33 @@ def confirm_label(workspace: Workspace, dataset: Path, photo: str, label: str, b
         os.fsync(stream.fileno())
 
 
-def _suspicion(row: dict[str, Any], dataset: Path | None, folder: str, kept: set[tuple[str, str]]) -> Suspicion:
-    found = None if dataset is None else _existing(dataset, folder + row["image"])
-    state: State = "changed" if found is None else "kept" if (found, row["given"]) in kept else "open"
-    return Suspicion(found or row["image"], row["given"], row["suggested"], float(row["quality"]), state)
+def _suspicions(
+    rows: list[dict[str, Any]], bundle: Bundle, dataset: Path | None, kept: set[tuple[str, str]]
+) -> list[Suspicion]:
+    """Suspicions with the names that their classes and photos have today."""
+    if dataset is None:
+        return [
+            Suspicion(row["image"], row["given"], row["suggested"], float(row["quality"]), "changed") for row in rows
+        ]
+    renamed = renamed_classes(bundle, dataset)
+    paths = todays_photos(dataset, bundle.manifest.created, [row["image"] for row in rows])
+    found = []
+    for row in rows:
+        photo, given, suggested = paths[row["image"]], *(renamed.get(row[name], row[name]) for name in _CLASSES)
+        was_moved = photo != row["image"] and class_of(photo) != given
+        state: State = "changed" if was_moved or not _exists(dataset, photo) else "open"
+        if state == "open" and not {(photo, given), (row["image"], row["given"])}.isdisjoint(kept):
+            state = "kept"
+        found.append(Suspicion(photo, given, suggested, float(row["quality"]), state))
+    return [one for one in found if one.given != one.suggested]
 
 
-def _existing(dataset: Path, photo: str) -> str | None:
-    """The path of a photo; None if there is none at it."""
-    with contextlib.suppress(DatasetError):
+def _exists(dataset: Path, photo: str) -> bool:
+    try:
         checked_photo(dataset, photo)
-        return photo
-    return None
+    except DatasetError:
+        return False
+    return True
 
 
 def _confirmed(workspace: Workspace, dataset: Path | None) -> set[tuple[str, str]]:

@@ -10,6 +10,7 @@ from model.bundle import Bundle
 from model.bundle_files import LABEL_ISSUES, REPORT
 from model.config import TrainConfig
 from model.curation.places import class_names, is_editable
+from model.curation.renames import todays_classes
 from model.dataset.listing import DATASET_FILES, IMAGES
 from model.durable import to_json
 from model.errors import ModelError
@@ -31,6 +32,7 @@ def describe_model(workspace: Workspace, bundle: Bundle) -> dict[str, Any]:
         `weakest`: classes with the lowest F1, each with its recall, its interval, and its numbers of photos.
         `dataset`: name inside `data/`, empty for one elsewhere; its path, whether it exists and can be changed, and
             what precedes the names of its photos in their paths (`photo_folder`).
+        `renamed`: class -> its name in the dataset today, if it was renamed or merged since the training.
         `options`: options of the training that differ from their defaults, to train again.
         `latest`, `promoted`: whether predictions use this model, and whether because it was promoted.
         `can_undo`: whether a promotion can be undone.
@@ -56,6 +58,7 @@ def describe_model(workspace: Workspace, bundle: Bundle) -> dict[str, Any]:
                 "editable": dataset is not None and is_editable(dataset),
                 "photos": "" if dataset is None else photo_folder(dataset, manifest.train_config),
             },
+            "renamed": renamed_classes(bundle, dataset),
             "options": _options(manifest.train_config),
             "latest": latest.name == bundle.name,
             "promoted": latest.promoted and latest.name == bundle.name,
@@ -80,6 +83,13 @@ def dataset_of(workspace: Workspace, bundle: Bundle) -> Path | None:
     # A workspace may have been moved.
     same_name = workspace.data / recorded.name
     return same_name if same_name.is_dir() and _shares_classes(same_name, bundle.manifest.classes) else None
+
+
+def renamed_classes(bundle: Bundle, dataset: Path | None) -> dict[str, str]:
+    """Classes of a model that have another name in its dataset today, with this name."""
+    if dataset is None:
+        return {}
+    return todays_classes(dataset, bundle.manifest.created, bundle.manifest.classes)
 
 
 def _shares_classes(dataset: Path, classes: Collection[str]) -> bool:

@@ -1,6 +1,7 @@
 """Photos without a label in the order in which sorting them helps most: the least certain ones first."""
 
 import dataclasses
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from model.bundle import Bundle
 from model.reading import UnreadableError, parse_json, read_lines
 from model.results import Prediction
 from model.studio.files import predictions_path
+from model.studio.model_view import renamed_classes
 from model.workspace import Workspace
 
 MAX_CLASSES = 9
@@ -23,7 +25,8 @@ class Unsorted:
 
     Attributes:
         photo: path relative to the dataset.
-        labels, probabilities: the most probable classes, the first one first; empty without a prediction.
+        labels, probabilities: the most probable classes by the names that they have today, the first one first; empty
+            without a prediction.
         error: why there is no prediction, if it was tried.
     """
 
@@ -45,16 +48,20 @@ class SortingQueue:
     predicted: int
 
 
-def sorting_queue(workspace: Workspace, bundle: Bundle | None, dataset: str, photos: Sequence[str]) -> SortingQueue:
+def sorting_queue(workspace: Workspace, bundle: Bundle | None, dataset: Path, photos: Sequence[str]) -> SortingQueue:
     """Order photos without a label by the predictions that there are.
 
     Args:
         bundle: the model; None for photos in the order of their names.
-        dataset: name of the dataset.
+        dataset: its folder.
         photos: paths relative to the dataset.
     """
-    predictions = {} if bundle is None else read_predictions(predictions_path(workspace, bundle, dataset))
-    found = [_unsorted(photo, predictions.get(photo)) for photo in photos]
+    predictions: Mapping[str, Prediction] = {}
+    renamed: Mapping[str, str] = {}
+    if bundle is not None:
+        predictions = read_predictions(predictions_path(workspace, bundle, dataset.name))
+        renamed = renamed_classes(bundle, dataset)
+    found = [_unsorted(photo, predictions.get(photo), renamed) for photo in photos]
     found.sort(key=lambda one: (not one.labels, one.probabilities[0] if one.probabilities else 0.0))
     return SortingQueue(tuple(found), sum(photo in predictions for photo in photos))
 
@@ -76,12 +83,12 @@ def read_predictions(path: Path) -> Mapping[str, Prediction]:
     return found
 
 
-def _unsorted(photo: str, prediction: Prediction | None) -> Unsorted:
+def _unsorted(photo: str, prediction: Prediction | None, renamed: Mapping[str, str]) -> Unsorted:
     if prediction is None:
         return Unsorted(photo)
-    return Unsorted(
-        photo,
-        prediction.labels[:MAX_CLASSES],
-        tuple(round(value, 4) for value in prediction.probabilities[:MAX_CLASSES]),
-        prediction.error or "",
-    )
+    sums: dict[str, float] = defaultdict(float)
+    for label, probability in zip(prediction.labels, prediction.probabilities, strict=True):
+        sums[renamed.get(label, label)] += probability
+    # Classes that were merged count together.
+    labels = sorted(sums, key=sums.__getitem__, reverse=True)[:MAX_CLASSES]
+    return Unsorted(photo, tuple(labels), tuple(round(sums[name], 4) for name in labels), prediction.error or "")

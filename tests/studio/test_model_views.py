@@ -140,6 +140,25 @@ def test_a_tried_photo_is_confirmed_or_corrected(page: "playwright.Page", models
     page.keyboard.press("Escape")
 
 
+def test_a_class_that_was_renamed_since_is_offered_by_its_name_of_today(
+    page: "playwright.Page", models: ModelStudio, service: str
+) -> None:
+    content = (dataset(models) / "green" / "5.png").read_bytes()
+    renamed = {"kind": "rename_class", "name": "green", "new_name": "lime"}
+    assert models.post(f"api/datasets/{DATASET}/changes", **renamed).ok
+    show(page, models, "try")
+    page.set_input_files("input[type=file]", [file("lime.png", content)])
+    page.get_by_text("⁨green⁩ is called ⁨lime⁩ today.").wait_for()
+    page.get_by_role("button", name="Right: ⁨lime⁩").click()
+    page.locator("main").get_by_text("Added to lime.").wait_for()
+    assert (dataset(models) / "lime" / "lime.png").read_bytes() == content
+    show(page, models, "result")
+    page.get_by_text("Renamed since this model was trained: green → lime.").wait_for()
+    for _ in range(2):
+        assert models.post(f"api/datasets/{DATASET}/undo").ok
+    assert not (dataset(models) / "lime").exists()
+
+
 def test_a_file_that_is_no_photo_and_a_refused_class_are_explained(
     page: "playwright.Page", models: ModelStudio, service: str
 ) -> None:

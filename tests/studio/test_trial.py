@@ -122,3 +122,27 @@ def test_the_least_certain_photo_without_a_label_comes_first(models: ModelStudio
     assert left["total"] == 5 and sorted_photo not in [one["photo"] for one in left["photos"]]
     assert models.get(f"{path}?model=gone").json()["predicted"] == 0
     assert models.get("api/datasets/gone/unlabelled").status_code == 422
+
+
+def test_an_older_model_adds_to_the_class_that_was_renamed(models: ModelStudio) -> None:
+    """The model calls it red; since then, the class is crimson."""
+    change = f"api/datasets/{DATASET}/changes"
+    content = encoded(random_image(11), "PNG")
+    add_photo(dataset(models), "", dataset(models) / "red" / "4.png", name="to sort.png")
+    queue = f"api/datasets/{DATASET}/unlabelled"
+    models.finished(models.post(f"{queue}/predictions", model=NAME))
+    assert models.post(change, kind="rename_class", name="red", new_name="crimson").ok
+    assert models.get(f"api/models/{NAME}").json()["renamed"] == {"red": "crimson"}
+    added = add(models, content, name="renamed.png").json()
+    assert added["class"] == "crimson" and (dataset(models) / "crimson" / "renamed.png").is_file()
+    row = next(one for one in models.get(f"{queue}?model={NAME}").json()["photos"] if "to sort" in one["photo"])
+    assert row["labels"][0] == "crimson" and "red" not in row["labels"]
+    moved = models.post("api/corrections", dataset=DATASET, photo=row["photo"], model=NAME, **{"class": "red"})
+    assert moved.json()["class"] == "crimson"
+    issues = models.get(f"api/models/{NAME}/label-issues").json()
+    assert "crimson" in issues["classes"] and "red" not in issues["classes"]
+    assert [one["given"] for one in issues["issues"]] == ["crimson", "green", "blue"]
+    for _ in range(3):
+        assert models.post(f"api/datasets/{DATASET}/undo").ok
+    assert models.get(f"api/models/{NAME}").json()["renamed"] == {}
+    assert "crimson" not in class_names(dataset(models))

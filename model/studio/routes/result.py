@@ -16,7 +16,14 @@ from model.studio.bodies import json_body
 from model.studio.fields import text_of, user_of
 from model.studio.keys import TASKS, WORKSPACE
 from model.studio.label_review import confirm_label, suspected_labels
-from model.studio.model_view import comparison_page, dataset_name, dataset_of, describe_model, find_report
+from model.studio.model_view import (
+    comparison_page,
+    dataset_name,
+    dataset_of,
+    describe_model,
+    find_report,
+    renamed_classes,
+)
 from model.workspace import Workspace
 
 
@@ -54,10 +61,11 @@ async def _label_issues(request: web.Request) -> web.Response:
         bundle = find_bundle(workspace, request.match_info["model"])
         dataset = dataset_of(workspace, bundle)
         found = suspected_labels(workspace, bundle, dataset)
+        renamed = renamed_classes(bundle, dataset)
         return {
             "dataset": dataset_name(workspace, dataset),
             "editable": dataset is not None and is_editable(dataset),
-            "classes": bundle.manifest.classes,
+            "classes": list(dict.fromkeys(renamed.get(name, name) for name in bundle.manifest.classes)),
             "issues": [dataclasses.asdict(one) for one in found],
         }
 

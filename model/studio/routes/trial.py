@@ -9,7 +9,8 @@ from aiohttp import web
 from model import environment
 from model.config import LATEST
 from model.curation.changes import add_photo, relabel
-from model.curation.places import checked_photo
+from model.curation.places import checked_photo, class_names
+from model.curation.renames import todays_classes
 from model.curation.space import check_space
 from model.curation.thumbnails import thumbnail
 from model.errors import ConfigError, ModelError
@@ -57,9 +58,10 @@ async def _correct(request: web.Request) -> web.Response:
         body = await json_body(request)
         photo, names = text_of(body, "photo"), {name: text_of(body, name) for name in ("dataset", "class", "model")}
         dataset = await asyncio.to_thread(find_dataset, request.app[WORKSPACE], names["dataset"])
-        applied = await asyncio.to_thread(relabel, dataset, photo, names["class"], user_of(body), names["model"])
+        label = await asyncio.to_thread(_todays_class, request.app[WORKSPACE], dataset, names["model"], names["class"])
+        applied = await asyncio.to_thread(relabel, dataset, photo, label, user_of(body), names["model"])
         request.app[WATCHED].changed()
-        return web.json_response(applied.to_json())
+        return web.json_response(applied.to_json() | {"class": label})
     if problem := image_problem(request):
         return as_response(problem)
     return await _add(request)
@@ -79,11 +81,22 @@ async def _add(request: web.Request) -> web.Response:
         size, limit = received.stat().st_size, environment.STUDIO_MAX_BYTES.read()
         await asyncio.to_thread(check_space, dataset, size, limit)
         name = plain_name(query["name"])
-        applied = await asyncio.to_thread(
-            add_photo, dataset, query["class"], received, user_of(query), query["model"], name
-        )
+        label = await asyncio.to_thread(_todays_class, request.app[WORKSPACE], dataset, query["model"], query["class"])
+        applied = await asyncio.to_thread(add_photo, dataset, label, received, user_of(query), query["model"], name)
     request.app[WATCHED].changed()
-    return web.json_response(applied.to_json(), status=201)
+    return web.json_response(applied.to_json() | {"class": label}, status=201)
+
+
+def _todays_class(workspace: Workspace, dataset: Path, model: str, label: str) -> str:
+    """Name that a class of a model has in the dataset today; a class that exists keeps its name."""
+    if not model or label in class_names(dataset):
+        return label
+    try:
+        bundle = find_bundle(workspace, model)
+    except ModelError:
+        # It may have been deleted while the page was open.
+        return label
+    return todays_classes(dataset, bundle.manifest.created, [label]).get(label, label)
 
 
 async def _unlabelled(request: web.Request) -> web.Response:
@@ -107,8 +120,8 @@ def _queue(workspace: Workspace, dataset: Path, model: str) -> tuple[SortingQueu
         bundle = find_bundle(workspace, model)
     except ModelError:
         # Without a model, photos are sorted in the order of their names.
-        return sorting_queue(workspace, None, dataset.name, photos), ""
-    return sorting_queue(workspace, bundle, dataset.name, photos), _task_key(dataset, bundle.name)
+        return sorting_queue(workspace, None, dataset, photos), ""
+    return sorting_queue(workspace, bundle, dataset, photos), _task_key(dataset, bundle.name)
 
 
 async def _predict_unlabelled(request: web.Request) -> web.Response:

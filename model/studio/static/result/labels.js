@@ -4,6 +4,7 @@ import { button, element, replace } from "../elements.js";
 import { watchLetters } from "../letters.js";
 import { messageOf, modelPath, problem } from "../models.js";
 import { addressOfPhoto } from "../photos.js";
+import { renamedNote } from "../renamed.js";
 import { trainAgain } from "./again.js";
 
 /** Draws the review; returns what ends it. */
@@ -130,6 +131,7 @@ class Review {
       element("p.soft", {}, text("result.labels_lead", { count: this.issues.length - this.#position })),
       this.dataset && element("img.suspect", { src: addressOfPhoto(this.dataset, photo), alt: text("result.photo_of", { name: given }) }),
       element("p", {}, text("result.suspicion", { given, suggested })),
+      renamedNote(this.model, this.context),
       element("p.soft.path", {}, photo),
       locked && problem(text("result.not_editable")),
       element(

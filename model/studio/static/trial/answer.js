@@ -9,6 +9,7 @@ import { heatMap } from "../page/service.js";
 import { isolated, printable } from "../page/shown.js";
 import { thumbnail } from "../page/thumbnail.js";
 import { addressOfThumbnail } from "../photos.js";
+import { todays, todaysClasses } from "../renamed.js";
 
 const CLASSES_IN_PICTURE = 5;
 
@@ -101,7 +102,8 @@ export class Answer {
     if (!described.dataset.name) return element("p.soft", {}, text("try.no_dataset"));
     if (!described.dataset.editable) return element("p.soft", {}, text("result.not_editable"));
     const id = `classes-${crypto.randomUUID()}`;
-    const known = described.classes.filter((name) => name !== labels[0]);
+    const answered = todays(described, labels[0]);
+    const known = todaysClasses(described).filter((name) => name !== answered);
     const parent = element("div.correction", {});
     const add = (name) => this.#add(parent, name);
     const form = element(
@@ -111,7 +113,8 @@ export class Answer {
       element("datalist", { id }, known.map((name) => element("option", { value: name }))),
       element("button.plain", {}, text("try.add")),
     );
-    replace(parent, button(text("try.right", { name: isolated(labels[0]) }), () => add(labels[0]), { class: "main" }), form);
+    const note = answered === labels[0] ? null : element("p.soft", {}, text("try.renamed", { name: isolated(labels[0]), now: isolated(answered) }));
+    replace(parent, note, button(text("try.right", { name: isolated(answered) }), () => add(answered), { class: "main" }), form);
     return parent;
   }
 
@@ -122,10 +125,10 @@ export class Answer {
     const query = new URLSearchParams({ dataset: dataset.name, class: name, model, name: this.photo.file.name });
     replace(parent, element("p.soft", {}, text("try.adding")));
     try {
-      const { number } = await request.post(`/api/corrections?${query}`, this.photo.file, { headers: { "Content-Type": "application/octet-stream" } });
+      const { number, class: label } = await request.post(`/api/corrections?${query}`, this.photo.file, { headers: { "Content-Type": "application/octet-stream" } });
       const undo = button(text("result.undo_label"), () => this.#undo(parent, before, dataset.name, number));
-      replace(parent, element("p.row", {}, element("span.badge", {}, text("try.added", { name })), undo));
-      announce(text("try.added", { name }));
+      replace(parent, element("p.row", {}, element("span.badge", {}, text("try.added", { name: label })), undo));
+      announce(text("try.added", { name: label }));
       undo.focus();
     } catch (error) {
       replace(parent, problem(messageOf(error, this.context)), before);

@@ -3,6 +3,7 @@
 import { button, element, replace } from "../elements.js";
 import { watchLetters } from "../letters.js";
 import { messageOf, problem } from "../models.js";
+import { renamedNote, todaysClasses } from "../renamed.js";
 import { watchTasks } from "../tasks.js";
 import { SortingQueue } from "./sorting_queue.js";
 
@@ -14,6 +15,7 @@ export function drawSorting(parent, model, context) {
   const dataset = model.dataset.name;
   if (!dataset) return () => {};
   const queue = new SortingQueue(request, dataset, model.name);
+  const classes = todaysClasses(model);
   const heading = element("h2", {}, text("try.sort"));
   const main = document.querySelector("#main");
   let open = false;
@@ -67,13 +69,14 @@ export function drawSorting(parent, model, context) {
       replace(parent, heading, element("p", {}, text("try.sorted_all", { count: queue.sorted })), message && problem(message), element("div.row", {}, queue.sorted > 0 && undoButton(), button(text("try.sort_stop"), stop)));
       return;
     }
-    const choices = queue.choices(model.classes, DIGITS);
+    const choices = queue.choices(classes, DIGITS);
     const image = queue.image();
     image.alt = text("try.unsorted_photo");
     replace(
       parent,
       heading,
       counts,
+      renamedNote(model, context),
       element(
         "div.unsorted",
         {},
@@ -110,7 +113,7 @@ export function drawSorting(parent, model, context) {
       "form.row",
       { onsubmit: choose_typed },
       element("label.field.grow", {}, text("try.other"), element("input", { name: "name", list: "sorting-classes", maxlength: 120, autocomplete: "off", onkeydown: (event) => event.key === "Escape" && event.target.blur() })),
-      element("datalist", { id: "sorting-classes" }, model.classes.map((name) => element("option", { value: name }))),
+      element("datalist", { id: "sorting-classes" }, classes.map((name) => element("option", { value: name }))),
     );
   }
 
@@ -143,7 +146,7 @@ export function drawSorting(parent, model, context) {
 
   function press(key) {
     if (!open) return false;
-    const choices = queue.current ? queue.choices(model.classes, DIGITS) : [];
+    const choices = queue.current ? queue.choices(classes, DIGITS) : [];
     const chosen = choices.find((one) => one.key === key) ?? (key === "Enter" && queue.current?.labels.length ? choices.find(({ name }) => name === queue.current.labels[0]) : null);
     if (key === "Enter" && document.activeElement?.matches("button, a")) return false;
     if (chosen) choose(chosen.name);
