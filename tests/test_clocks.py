@@ -9,6 +9,7 @@ from tests.test_shown import ROOT, SOURCES
 # File -> why it needs the time of day.
 TIME_OF_DAY = {
     "model/scratch.py": "compared with the start of processes",
+    "model/curation/folders.py": "compared with the time of a folder",
     "model/studio/access.py": "the end of sessions, which outlast the server",
     "model/usage/drift_check.py": "compared with the time of a file",
     "model/locks.py": "compared with the time of a file",

@@ -1,6 +1,7 @@
 """Editing of datasets that are a folder per class: every change is in a journal and can be undone.
 
 places.py           where things are in a dataset, and its content
+folders.py          folders and numbers of photos, read again where something has changed
 names.py            names of classes and files: what is accepted
 journal.py          the journal of changes, and what a killed process left to do
 changes.py          changes and their undo

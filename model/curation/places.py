@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from model.curation.folders import walk_folders
 from model.dataset.image_files import is_image
 from model.dataset.layouts import find_layout
 from model.dataset.listing import DATASET_FILES
@@ -153,13 +154,12 @@ def checked_photo(dataset: Path, photo: str) -> Path:
 
 
 def version_of(dataset: Path) -> str:
-    """A text that changes when photos are added, renamed or removed, by this library or any other program."""
-    moments = []
-    for folder in (dataset, dataset / UNLABELLED, *(dataset / name for name in class_names(dataset))):
-        try:
-            moments.append(f"{folder.name}:{folder.stat().st_mtime_ns}")
-        except OSError:
-            continue
+    """A text that changes when photos are added, renamed or removed, in any folder and by whatever program."""
+    walked = (folder for first in (dataset, dataset / UNLABELLED) for folder in walk_folders(first))
+    checksum = 0
+    for folder in walked:
+        text = f"{folder.path}:{folder.modified} "
+        checksum = zlib.crc32(text.encode("utf-8", "surrogateescape"), checksum)
     journal = dataset / JOURNAL
     size = journal.stat().st_size if journal.is_file() else 0
-    return f"{zlib.crc32(' '.join(moments).encode('utf-8', 'surrogateescape')):x}-{size:x}"
+    return f"{checksum:x}-{size:x}"

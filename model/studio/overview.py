@@ -1,23 +1,18 @@
 """Datasets, models and trainings of a workspace, as the pages of the studio show them."""
 
 import dataclasses
-import functools
-import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 from model import durable, environment
-from model.dataset.image_files import is_image
-from model.files.browsing import folders_in, is_hidden
+from model.curation.folders import walk_folders
+from model.files.browsing import folders_in
 from model.registry import Registry
 from model.results import ACTIVE_STATES, TrainingStatus
 from model.runs import unfinished_trainings
 from model.studio.refusals import refused_trainings
 from model.workspace import Workspace
-
-_MAX_DEPTH = 4
-"""Folders below a dataset that are counted: `train/class/` is one of two."""
 
 _REGISTRY = Registry()
 
@@ -42,7 +37,7 @@ def dataset_folders(workspace: Workspace) -> list[Path]:
 
 def dataset_row(path: Path) -> dict[str, Any]:
     """Name of a dataset, and its numbers of folders with photos and of photos."""
-    counts = [count for count in _photos_by_folder(path, _MAX_DEPTH) if count]
+    counts = [folder.photos for folder in walk_folders(path) if folder.photos]
     return {"name": path.name, "classes": len(counts), "photos": sum(counts)}
 
 
@@ -72,27 +67,3 @@ def quota(workspace: Workspace) -> dict[str, int | None]:
 def _training_row(status: TrainingStatus, is_resumable: bool) -> dict[str, Any]:
     row: dict[str, Any] = durable.to_json(dataclasses.asdict(status))
     return row | {"resumable": is_resumable and status.state not in ACTIVE_STATES}
-
-
-def _photos_by_folder(folder: Path, depth: int) -> list[int]:
-    try:
-        photos, folders = _entries(folder, folder.stat().st_mtime_ns)
-    except OSError:
-        return []
-    below = [_photos_by_folder(folder / name, depth - 1) for name in folders] if depth else []
-    return [photos, *(count for counts in below for count in counts)]
-
-
-@functools.lru_cache(10_000)
-def _entries(folder: Path, _modified: int) -> tuple[int, tuple[str, ...]]:
-    """Number of photos in a folder, and its subfolders; the time of a folder changes with its entries."""
-    photos, folders = 0, []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if is_hidden(entry.name):
-                continue
-            if entry.is_dir():
-                folders.append(entry.name)
-            else:
-                photos += is_image(Path(entry.path))
-    return photos, tuple(folders)

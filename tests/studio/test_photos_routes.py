@@ -157,6 +157,10 @@ def test_the_verdict_follows_changes_of_any_program(client: Client, dataset: Pat
     (dataset / "red" / "broken.jpg").write_bytes(photo(1)[:100])
     found = verdict(client, dataset.name)
     assert [name for name, _ in found["unreadable"]] == ["red/broken.jpg"]
+    (dataset / "red" / "of 2026" / "may").mkdir(parents=True)
+    client.get(f"api/datasets/{dataset.name}")
+    (dataset / "red" / "of 2026" / "may" / "9.jpg").write_bytes(photo(9))
+    assert client.get(f"api/datasets/{dataset.name}")["classes"][1]["photos"] == 10
     client.post(f"api/datasets/{dataset.name}/changes", {"kind": "remove_class", "name": "red"})
     assert verdict(client, dataset.name)["missing"] == "classes"
 
