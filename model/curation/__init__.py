@@ -4,6 +4,7 @@ places.py           where things are in a dataset, and its content
 folders.py          folders and numbers of photos, read again where something has changed
 names.py            names of classes and files: what is accepted
 journal.py          the journal of changes, and what a killed process left to do
+history.py          the changes as a user sees them
 changes.py          changes and their undo
 plans.py            which files each change moves
 uploads.py          receiving many files, which can be resumed

@@ -14,7 +14,7 @@ from aiohttp import web
 from model.curation import journal
 from model.curation.changes import undoable
 from model.curation.places import Contents, read_contents, version_of
-from model.curation.uploads import unfinished
+from model.curation.uploads import Progress, unfinished
 from model.curation.verdict import read_verdict, start_check
 from model.errors import DatasetError, TopgraftError
 from model.received import quoted
@@ -78,8 +78,13 @@ def description(dataset: Path) -> dict[str, Any]:
         "removed": len(content.removed),
         "undo": {"number": last[0].number, "kind": last[0].kind} if last else None,
         "changes": len(entries),
-        "uploads": [upload.to_json() for upload in unfinished(dataset)],
+        "uploads": [_unfinished_row(upload) for upload in unfinished(dataset)],
     }
+
+
+def _unfinished_row(upload: Progress) -> dict[str, Any]:
+    row = {name: getattr(upload, name) for name in ("upload", "files", "arrived")}
+    return row | {"refusals": len(upload.refused)}
 
 
 class WatchedDatasets:

@@ -20,6 +20,7 @@ from model.curation.journal import locked
 from model.curation.places import CURATION
 from model.curation.plans import MovePhotos
 from model.studio.fields import user_of
+from model.studio.routes.uploads import MAX_LISTED
 from tests.support.photos import encoded, photo, random_image, write_photos
 from tests.support.studio_server import Studio, running_studio
 from tests.support.waiting import wait_until
@@ -112,8 +113,11 @@ def test_photos_are_listed_shown_moved_and_changes_undone(client: Client, datase
     client.post(f"{path}/undo?number={number + 1}", {}, 422)
     client.post(f"{path}/undo?number={number}", {})
     assert client.get(path)["unlabelled"] == 0
-    rows = client.get(f"{path}/changes")
-    assert [row["kind"] for row in rows] == ["undo", "move_photos"] and rows[1]["by"] == user_of({})
+    listed = client.get(f"{path}/changes")
+    rows = listed["changes"]
+    assert [(row["kind"], row["photos"]) for row in rows] == [("undo", 1), ("move_photos", 1)]
+    assert rows[1]["by"] == user_of({}) and listed["total"] == 2
+    assert client.get(f"{path}/changes?offset=1&limit=1") == {"total": 2, "changes": rows[1:]}
     client.post(f"{path}/undo", {}, 422)
     client.post(f"{path}/changes", {"kind": "explode"}, 400)
 
@@ -136,6 +140,21 @@ def test_an_upload_in_pieces_becomes_photos(client: Client, studio: Studio) -> N
     assert "no photo" in done["refused"][0]["reason"]
     assert (studio.home / "data" / "sent" / "oak" / "2.jpg").read_bytes() == contents[2]
     client.post("api/datasets/sent/uploads", {"files": []}, 400)
+
+
+def test_refused_files_are_counted_and_listed_on_request(client: Client, dataset: Path) -> None:
+    path = f"api/datasets/{dataset.name}/uploads"
+    bad = 30
+    plan = {"files": [[f"red/{number}.txt", 1] for number in range(bad + 1)], "class_name": None}
+    upload = client.post(path, plan)["upload"]
+    found = client.put(f"{path}/{upload}?first=0&offset=0", b"x" * bad)
+    assert (found["arrived"], found["refusals"], len(found["refused"])) == (bad, bad, MAX_LISTED)
+    [row] = client.get(f"api/datasets/{dataset.name}")["uploads"]
+    assert row == {"upload": upload, "files": bad + 1, "arrived": bad, "refusals": bad}
+    rest = client.get(f"{path}/{upload}/refused?offset={MAX_LISTED}")
+    assert rest["total"] == bad and [one["path"] for one in rest["refused"]][-1] == f"red/{bad - 1}.txt"
+    assert len(rest["refused"]) == bad - MAX_LISTED
+    client.delete(f"{path}/{upload}")
 
 
 def test_a_connection_that_breaks_keeps_what_has_arrived(client: Client, dataset: Path) -> None:

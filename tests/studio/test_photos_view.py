@@ -100,6 +100,8 @@ def test_a_chosen_folder_becomes_a_dataset_and_bad_files_are_listed(browser: Any
             (folder / name).mkdir(parents=True, exist_ok=True)
             (folder / name / f"{number}.jpg").write_bytes(encoded(random_image(10 * ord(name[0]) + number)))
     (folder / "oak" / "notes.txt").write_text("seen at dawn")
+    for number in range(9):
+        (folder / "elm" / f"page {number}.txt").write_text("no photo")
     (folder / "oak" / ".DS_Store").write_bytes(b"x")
     (tmp_path / "home").mkdir()
     with running_studio(tmp_path / "home") as studio:
@@ -109,7 +111,10 @@ def test_a_chosen_folder_becomes_a_dataset_and_bad_files_are_listed(browser: Any
         visit.counts(elm=6, oak=6)
         visit.page.locator(".upload", has_text="12 photos added").wait_for()
         visit.page.locator(".upload summary").click()
-        assert "received text beginning with 'seen at dawn'" in visit.page.locator(".upload details").inner_text()
+        assert visit.page.locator(".upload details li").count() == 9
+        visit.page.get_by_role("button", name="Show 2 more").click()
+        visit.page.locator(".upload details li", has_text="received text beginning with 'seen at dawn'").wait_for()
+        assert visit.page.locator(".upload details li").count() == 10
         visit.page.locator(".conclusion", has_text="Ready to train").wait_for()
         assert sorted(path.name for path in (tmp_path / "home" / "data" / "Leaves" / "oak").iterdir())[-1] == "5.jpg"
         assert visit.complaints == []

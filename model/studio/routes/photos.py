@@ -9,6 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from model.curation import changes, journal, thumbnails
+from model.curation.history import history
 from model.curation.places import checked_photo
 from model.curation.plans import change_from_json
 from model.errors import ConfigError
@@ -104,10 +105,11 @@ async def _image(request: web.Request, draw: Any) -> web.Response:
 
 
 async def _changes(request: web.Request) -> web.Response:
+    """Changes of a dataset, the last one first, at most `MAX_CHANGES` at a time."""
     dataset = requested_dataset(request)
-    entries = await asyncio.to_thread(changes.changes, dataset)
-    rows = [dataclasses.asdict(entry) | {"steps": len(entry.steps)} for entry in entries[:MAX_CHANGES]]
-    return web.json_response(rows)
+    offset, limit = _number(request, "offset", 0), min(_number(request, "limit", MAX_CHANGES), MAX_CHANGES)
+    lines, total = await asyncio.to_thread(history, dataset, offset, limit)
+    return web.json_response({"total": total, "changes": [dataclasses.asdict(line) for line in lines]})
 
 
 async def _change(request: web.Request) -> web.Response:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,10 @@ from model.studio.bodies import read_body
 from model.studio.datasets import WATCHED, requested_dataset
 
 MAX_PLAN_BYTES = 64 * 1024**2
-MAX_LISTED = 500
-"""Refused files that an answer lists; all are counted, and are in the journal."""
+MAX_LISTED = 8
+"""Refused files that the progress of an upload lists; all are counted, and are sent on request."""
+MAX_REFUSED = 500
+"""Refused files that an answer to such a request lists."""
 
 _BLOCK = 1 << 20
 _CONTENT_TYPE = "application/octet-stream"
@@ -41,6 +44,7 @@ def add_routes(app: web.Application) -> None:
     app.router.add_get(f"{path}/{{upload}}", _progress)
     app.router.add_put(f"{path}/{{upload}}", _receive)
     app.router.add_delete(f"{path}/{{upload}}", _cancel)
+    app.router.add_get(f"{path}/{{upload}}/refused", _refused)
 
 
 async def _list(request: web.Request) -> web.Response:
@@ -62,6 +66,14 @@ async def _open(request: web.Request) -> web.Response:
 async def _progress(request: web.Request) -> web.Response:
     found = await asyncio.to_thread(progress, requested_dataset(request), request.match_info["upload"])
     return web.json_response(_shown(found))
+
+
+async def _refused(request: web.Request) -> web.Response:
+    """Refused files of an upload from `offset` on, each with its reason."""
+    found = await asyncio.to_thread(progress, requested_dataset(request), request.match_info["upload"])
+    offset = max(0, _number(request, "offset"))
+    rows = [dataclasses.asdict(one) for one in found.refused[offset : offset + MAX_REFUSED]]
+    return web.json_response({"total": len(found.refused), "refused": rows})
 
 
 async def _receive(request: web.Request) -> web.Response:
@@ -122,5 +134,5 @@ def _number(request: web.Request, name: str) -> int:
 
 
 def _shown(found: Progress) -> dict[str, Any]:
-    content = found.to_json()
-    return content | {"refused": content["refused"][:MAX_LISTED], "refusals": len(found.refused)}
+    listed = dataclasses.replace(found, refused=found.refused[:MAX_LISTED])
+    return listed.to_json() | {"refusals": len(found.refused)}

@@ -27,8 +27,9 @@ export class Actions {
   /** Shows who changed what, and when. */
   async history() {
     const { request, text } = this.context;
+    const path = this.path("/changes");
     try {
-      showHistory(await request.get(this.path("/changes")), text);
+      await showHistory((offset) => request.get(`${path}?offset=${offset}`), text);
     } catch (error) {
       this.failed(error);
     }

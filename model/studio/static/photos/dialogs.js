@@ -48,28 +48,49 @@ export function ask({ title, label, accept, cancel, value = "", choices, hint, w
   }
 }
 
-/** Shows the changes of a dataset, the last one first. */
-export function showHistory(changes, text) {
+/**
+ * Shows the changes of a dataset, the last one first.
+ * @param {(offset: number) => Promise<{total: number, changes: object[]}>} read - reads those after the first `offset`.
+ */
+export async function showHistory(read, text) {
   const moment = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
-  const row = ({ at, kind, steps, by, model, undoes }) => {
+  const row = ({ at, kind, photos, by, model, is_undo: isUndo }) => {
     const facts = [moment.format(new Date(at)), by, model && text("photos.by_model", { model })];
     return element(
       "li",
       {},
-      element("strong", {}, text(undoes.length ? "photos.done_undo" : `photos.done_${kind}`, { count: steps })),
+      element("strong", {}, text(isUndo ? "photos.done_undo" : `photos.done_${kind}`, { count: photos })),
       element("p.soft", {}, facts.filter(Boolean).join(" · ")),
     );
   };
+  const list = element("ol", { tabindex: "0", "aria-labelledby": "history-title" });
+  const more = element("button.plain", { type: "button", onclick: () => add().catch(fail) });
+  const problem = element("p.problem", { role: "alert", hidden: true });
+  await add();
   const dialog = element(
     "dialog.history",
     { "aria-labelledby": "history-title" },
     element("h2", { id: "history-title" }, text("photos.history")),
-    element("ol", { tabindex: "0", "aria-labelledby": "history-title" }, changes.map(row)),
-    element("form", { method: "dialog" }, element("button.main", {}, text("app.close"))),
+    list,
+    problem,
+    element("form.row", { method: "dialog" }, more, element("button.main", {}, text("app.close"))),
   );
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);
   dialog.showModal();
+
+  async function add() {
+    const { total, changes } = await read(list.childElementCount);
+    list.append(...changes.map(row));
+    const left = total - list.childElementCount;
+    more.hidden = left <= 0;
+    more.textContent = text("photos.earlier", { count: left });
+  }
+
+  function fail(error) {
+    problem.textContent = error.message || text("app.offline");
+    problem.hidden = false;
+  }
 }
 
 /** Shows a photo in full size; the arrow keys go to its neighbours. */

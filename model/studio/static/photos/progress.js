@@ -2,14 +2,13 @@
 
 import { button, element, replace } from "../elements.js";
 
-const SHOWN = 8;
-
 /**
  * Draws the uploads of a dataset.
  * @param {Element} panel - where.
  * @param {Array} own - uploads of this tab, see uploads.js.
  * @param {Array} unfinished - uploads that the server has begun to receive, of any tab.
- * @param {object} options - `text`, `number`, `duration`, `onresume(upload)`, `onremove(upload)`, `oncancel(unfinished)`.
+ * @param {object} options - `text`, `number`, `duration`, `onresume(upload)`, `onremove(upload)`, `oncancel(unfinished)`,
+ *   `onmore(upload)` reads more of the files that were refused.
  */
 export function drawUploads(panel, own, unfinished, options) {
   const known = new Set(own.map((upload) => upload.progress?.upload));
@@ -34,7 +33,7 @@ function row(upload, options) {
     { dataset: { state } },
     element("p", { role: state === "failed" ? "alert" : null }, sentence(upload, count, options)),
     upload.isActive ? bar : null,
-    state === "done" || state === "failed" ? refused(progress, options) : null,
+    state === "done" || state === "failed" ? refused(upload, options) : null,
     element("div.row", {}, end),
   );
 }
@@ -51,16 +50,18 @@ function sentence(upload, count, { text, duration }) {
   return [text("photos.upload_progress", { arrived, count }), left];
 }
 
-function refused(progress, { text }) {
+function refused(upload, { text, onmore }) {
+  const { progress } = upload;
   if (!progress?.refusals) return null;
   const { refusals } = progress;
-  const listed = progress.refused.slice(0, SHOWN);
+  const listed = upload.refused ?? progress.refused;
+  const left = refusals - listed.length;
   return element(
     "details",
-    {},
+    { open: upload.isOpen, ontoggle: (event) => (upload.isOpen = event.target.open) },
     element("summary", {}, text("photos.refused", { count: refusals })),
     element("ul", {}, listed.map(({ path, reason }) => element("li", {}, element("strong", {}, path), element("p.soft", {}, reason))),
-      refusals > listed.length ? element("li.soft", {}, text("photos.more", { count: refusals - listed.length })) : null),
+      left > 0 ? element("li", {}, button(text("photos.show_more", { count: left }), () => onmore(upload))) : null),
   );
 }
 

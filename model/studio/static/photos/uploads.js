@@ -1,5 +1,6 @@
 // Uploads of this tab: they go on while other views are shown.
 
+import { request } from "../request.js";
 import { sendFiles } from "./sending.js";
 
 /** An upload: `state` is sending, waiting, done, failed or cancelled. */
@@ -7,6 +8,8 @@ class Upload {
   progress = null;
   state = "sending";
   message = "";
+  refused = null;
+  isOpen = false;
   #control = new AbortController();
 
   constructor(dataset, files, className) {
@@ -27,6 +30,15 @@ class Upload {
       this.message = error.message;
       this.#change(error.name === "AbortError" ? "cancelled" : "failed", this.progress);
     }
+  }
+
+  /** Reads more of the files that were refused: the progress lists the first ones only. */
+  async readRefused() {
+    const known = this.refused ?? this.progress.refused;
+    const path = `/api/datasets/${encodeURIComponent(this.dataset)}/uploads/${this.progress.upload}/refused`;
+    const { refused } = await request.get(`${path}?offset=${known.length}`);
+    this.refused = [...known, ...refused];
+    uploads.changed(this);
   }
 
   cancel() {

@@ -236,6 +236,7 @@ class Photos {
       duration: this.context.duration,
       onresume: (upload) => upload.run(),
       onremove: (upload) => uploads.remove(upload),
+      onmore: (upload) => upload.readRefused().catch((error) => this.#complain(error)),
       oncancel: ({ upload }) => this.context.request.delete(this.actions.path(`/uploads/${upload}`)).then(() => this.#read()),
     });
   }
