@@ -13,6 +13,7 @@ from model.curation.names import file_name, usable_class_name
 from model.curation.places import class_names
 from model.curation.plans import Names
 from model.curation.space import check_space, full_disk
+from model.curation.uploads import bytes_to_come
 from model.dataset.given_names import errors_name
 from model.dataset.layouts import find_layout
 from model.dataset.listing import Listing
@@ -52,7 +53,7 @@ def import_dataset(
     check_editable(dataset)
     with _listing(source, workspace, f"{_USER} {dataset.name}", progress) as listing:
         size = sum(sample.path.stat().st_size for split in SPLITS for sample in listing.splits[split])
-        check_space(dataset, size, max_bytes)
+        check_space(dataset, size, max_bytes, bytes_to_come(dataset.parent))
         with locked(dataset), full_disk(dataset, "Nothing was added"):
             return _copy(dataset, source, listing, by, progress)
 

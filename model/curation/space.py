@@ -35,38 +35,41 @@ def full_disk(dataset: Path, state: str) -> Iterator[None]:
         raise StorageError(f"{dataset.name}: the dataset cannot be changed: {with_path(error)}. {state}") from error
 
 
-def check_space(dataset: Path, size: int, max_bytes: int | None) -> None:
+def check_space(dataset: Path, size: int, max_bytes: int | None, coming: int = 0) -> None:
     """Check that photos of so many bytes fit on the disk, and into the limit.
 
     Args:
         max_bytes: maximum size of all datasets of the workspace; None for no limit.
+        coming: bytes that uploads have still to receive.
 
     Raises:
         StorageFullError: they do not.
     """
     free = shutil.disk_usage(dataset).free
-    if size + _RESERVE > free:
+    needed = size + coming + _RESERVE
+    uploads = f", and unfinished uploads have still to receive {_gigabytes(coming)} GB" if coming else ""
+    if needed > free:
         raise StorageFullError(
-            f"{dataset.name}: expected {_gigabytes(size + _RESERVE)} GB of free space, found {_gigabytes(free)} GB on "
-            f"the disk of {dataset.parent}. Free some space, then try again"
+            f"{dataset.name}: expected {_gigabytes(needed)} GB of free space, found {_gigabytes(free)} GB on the disk "
+            f"of {dataset.parent}{uploads}. Free some space, then try again"
         )
     if max_bytes is None:
         return
     used = bytes_below(dataset.parent)
-    if used + size > max_bytes:
+    if used + coming + size > max_bytes:
         raise StorageFullError(
             f"{dataset.name}: the datasets may take {_gigabytes(max_bytes)} GB (TOPGRAFT_STUDIO_MAX_GB), they take "
-            f"{_gigabytes(used)} GB, and {_gigabytes(size)} GB are to be added. Move datasets away, or ask the "
-            "operator for a higher limit"
+            f"{_gigabytes(used)} GB, and {_gigabytes(size)} GB are to be added{uploads}. Move datasets away, discard "
+            "uploads that are not needed, or ask the operator for a higher limit"
         )
 
 
-def bytes_left(dataset: Path, max_bytes: int | None) -> int:
-    """Bytes that may be added to a dataset; 0 or more. `max_bytes` as in `check_space`."""
+def bytes_left(dataset: Path, max_bytes: int | None, coming: int = 0) -> int:
+    """Bytes that may be added to a dataset; 0 or more. `max_bytes` and `coming` as in `check_space`."""
     left = shutil.disk_usage(dataset).free - _RESERVE
     if max_bytes is not None:
         left = min(left, max_bytes - bytes_below(dataset.parent))
-    return max(0, left)
+    return max(0, left - coming)
 
 
 def bytes_below(folder: Path) -> int:

@@ -5,6 +5,7 @@ it likes. What has arrived is on the disk: whole files are in the dataset, by an
 received part is kept. The same plan continues the same upload.
 """
 
+import contextlib
 import dataclasses
 import filecmp
 import functools
@@ -36,6 +37,8 @@ from model.shown import printable
 
 _UNGUARDED = "Do not send the same files in two windows"
 _appending = threading.Lock()
+# Two uploads that are begun at once do not get the same space.
+_opening = threading.Lock()
 _STATE = "All photos that have arrived are whole, and the upload can be resumed"
 
 
@@ -97,9 +100,9 @@ def open_upload(dataset: Path, plan: Plan, max_bytes: int | None = None) -> Prog
         if begun:
             upload = begun[0].parent.name
         else:
-            check_space(dataset, plan.size, max_bytes)
             upload = f"{UPLOAD_PREFIX}{digest}-{uuid.uuid4().hex[:8]}"
-            with full_disk(dataset, "Nothing was received"):
+            with _opening, full_disk(dataset, "Nothing was received"):
+                check_space(dataset, plan.size, max_bytes, bytes_to_come(dataset.parent))
                 (dataset / INCOMING / upload).mkdir(parents=True)
                 durable.write_text(dataset / INCOMING / upload / PLAN, text)
     # What a killed server received whole, but did not check.
@@ -214,7 +217,7 @@ def settle(dataset: Path, upload: str, positions: Collection[int] | None = None,
     with full_disk(dataset, _STATE), exclusive(folder, _UNGUARDED):
         whole = _whole(dataset, upload, plan, asked)
         parts = [(position, plan.files[position][0], _part(dataset, upload, position)) for position in whole]
-        arrivals = list(arrivals_of(parts, folder, plan.class_name, lambda: bytes_left(dataset, max_bytes)))
+        arrivals = list(arrivals_of(parts, folder, plan.class_name, lambda: _room(dataset, max_bytes)))
         # Also without arrivals: the lock completes the entry of a killed process, which needs its files.
         with locked(dataset):
             if arrivals:
@@ -227,6 +230,11 @@ def settle(dataset: Path, upload: str, positions: Collection[int] | None = None,
                 shutil.rmtree(unpacked, ignore_errors=True)
         if len(_arrived(dataset, upload)) == len(plan.files) and not left:
             _remove(folder)
+
+
+def _room(dataset: Path, max_bytes: int | None) -> int:
+    """Bytes that an archive may unpack to."""
+    return bytes_left(dataset, max_bytes, bytes_to_come(dataset.parent))
 
 
 def _unplaced(of_upload: Sequence[Entry]) -> list[str]:
@@ -307,6 +315,17 @@ def unfinished(dataset: Path) -> list[Progress]:
     """Uploads of which files are missing."""
     folders = sorted((dataset / INCOMING).glob(f"{UPLOAD_PREFIX}*/{PLAN}"))
     return [progress(dataset, plan.parent.name) for plan in folders]
+
+
+def bytes_to_come(data: Path) -> int:
+    """Bytes that unfinished uploads have still to receive, of all datasets in a folder."""
+    coming = 0
+    for plan in data.glob(f"*/{INCOMING}/{UPLOAD_PREFIX}*/{PLAN}"):
+        # It may be completed meanwhile.
+        with contextlib.suppress(ConfigError):
+            found = progress(data / plan.relative_to(data).parts[0], plan.parent.name)
+            coming += found.size - found.received
+    return coming
 
 
 def cancel(dataset: Path, upload: str) -> None:

@@ -14,6 +14,7 @@ from model.curation.places import CURATION, INCOMING, UNLABELLED, read_contents
 from model.curation.upload_plan import Plan, parse_plan
 from model.curation.uploads import (
     Progress,
+    bytes_to_come,
     cancel,
     open_upload,
     progress,
@@ -232,6 +233,24 @@ def test_photos_beyond_the_limit_of_the_operator_are_refused_before_they_are_sen
     with pytest.raises(StorageFullError, match="TOPGRAFT_STUDIO_MAX_GB"):
         open_upload(dataset, plan_of(PHOTOS), max_bytes=1000)
     assert not (dataset / INCOMING).exists()
+
+
+def test_what_other_uploads_have_still_to_receive_counts(dataset: Path) -> None:
+    files = {f"elm/{number}.jpg": content for number, content in enumerate(PHOTOS.values())}
+    size = sum(map(len, files.values()))
+    first = open_upload(dataset, plan_of(files), max_bytes=2 * size)
+    other = changes.create_dataset(dataset.parent, "other")
+    again = plan_of({f"oak/{number}.jpg": content for number, content in enumerate(files.values())})
+    with pytest.raises(StorageFullError, match="unfinished uploads have still to receive"):
+        open_upload(other, again, max_bytes=size + size // 2)
+    assert bytes_to_come(dataset.parent) == size
+    receiver = receive(dataset, first.upload, 0, 0)
+    receiver.write(b"".join(files.values())[: size - 10])
+    receiver.close()
+    assert bytes_to_come(dataset.parent) == 10
+    cancel(dataset, first.upload)
+    assert bytes_to_come(dataset.parent) == 0
+    open_upload(other, again, max_bytes=2 * size)
 
 
 def test_photos_that_do_not_fit_on_the_disk_are_refused_before_they_are_sent(dataset: Path) -> None:

@@ -13,6 +13,7 @@ from model.curation.places import checked_photo, class_names
 from model.curation.renames import todays_classes
 from model.curation.space import check_space
 from model.curation.thumbnails import thumbnail
+from model.curation.uploads import bytes_to_come
 from model.errors import ConfigError, ModelError
 from model.page.forwarding import (
     CHUNK_BYTES,
@@ -26,13 +27,14 @@ from model.registry import find_bundle
 from model.scratch import scratch_folder
 from model.studio.bodies import json_body
 from model.studio.datasets import WATCHED, contents, find_dataset, requested_dataset
-from model.studio.fields import text_of, user_of
+from model.studio.fields import number_of, text_of, user_of
 from model.studio.files import predictions_path
 from model.studio.keys import SERVICE, TASKS, WORKSPACE
 from model.studio.sorting import SortingQueue, read_predictions, sorting_queue
 from model.workspace import Workspace
 
-_MAX_LISTED = 200
+MAX_LISTED = 200
+"""Photos without a label that an answer lists."""
 
 
 def add_routes(app: web.Application) -> None:
@@ -79,7 +81,7 @@ async def _add(request: web.Request) -> web.Response:
                 await asyncio.to_thread(stream.write, chunk)
         await asyncio.to_thread(thumbnail, received)  # raises ImageError for a file that is no photo
         size, limit = received.stat().st_size, environment.STUDIO_MAX_BYTES.read()
-        await asyncio.to_thread(check_space, dataset, size, limit)
+        await asyncio.to_thread(lambda: check_space(dataset, size, limit, bytes_to_come(dataset.parent)))
         name = plain_name(query["name"])
         label = await asyncio.to_thread(_todays_class, request.app[WORKSPACE], dataset, query["model"], query["class"])
         applied = await asyncio.to_thread(add_photo, dataset, label, received, user_of(query), query["model"], name)
@@ -100,15 +102,15 @@ def _todays_class(workspace: Workspace, dataset: Path, model: str, label: str) -
 
 
 async def _unlabelled(request: web.Request) -> web.Response:
-    """Photos without a label, the least certain first, as far as there are predictions by `model`."""
-    dataset = requested_dataset(request)
+    """Photos without a label, the least certain first, as far as there are predictions by `model`; from `offset` on."""
+    dataset, offset = requested_dataset(request), number_of(request.query, "offset")
     queue, task = await asyncio.to_thread(_queue, request.app[WORKSPACE], dataset, request.query.get("model", LATEST))
     running = request.app[TASKS].find(task)
     return web.json_response(
         {
             "total": len(queue.photos),
             "predicted": queue.predicted,
-            "photos": [dataclasses.asdict(one) for one in queue.photos[:_MAX_LISTED]],
+            "photos": [dataclasses.asdict(one) for one in queue.photos[offset : offset + MAX_LISTED]],
             "task": running and running.to_json(),
         }
     )
