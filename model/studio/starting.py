@@ -25,6 +25,9 @@ from model.workspace import Workspace
 SERVICE_LOG = "service.log"
 """Output of the service, in the folder of the studio; replaced at each start."""
 
+PORTS_TO_SERVICE = 100
+"""From the port of the studio to that of its service, if it is free: programs that use the service stay valid."""
+
 SECONDS_FOR_THREADS = 3.0
 """How long the studio waits for its own work when it is stopped."""
 
@@ -60,7 +63,7 @@ def start(
         if open_browser and _has_browser():
             threading.Thread(target=webbrowser.open, args=(link,), daemon=True).start()
 
-    with _running_service(workspace) as service:
+    with _running_service(workspace, exposure.port + PORTS_TO_SERVICE) as service:
         resume_interrupted(workspace)
         prepare(workspace)
         run(make_app(workspace, exposure, access, service), exposure, announce)
@@ -83,9 +86,13 @@ def leave(seconds: float = SECONDS_FOR_THREADS) -> None:
 
 
 @contextlib.contextmanager
-def _running_service(workspace: Workspace) -> Iterator[str]:
-    """Address of the DEEPaaS service of this workspace, which ends with the block or this process."""
-    port = _free_port()
+def _running_service(workspace: Workspace, preferred: int) -> Iterator[str]:
+    """Address of the DEEPaaS service of this workspace, which ends with the block or this process.
+
+    Args:
+        preferred: its port, if it is free.
+    """
+    port = free_port(preferred)
     command = [*_COMMAND, "--workspace", str(workspace.root), "serve", "--port", str(port)]
     # Its own session: Ctrl-C in the terminal is for the studio, which then stops it.
     with open(workspace.studio / SERVICE_LOG, "wb") as output:
@@ -107,7 +114,10 @@ def _running_service(workspace: Workspace) -> Iterator[str]:
             os.killpg(child.pid, signal.SIGKILL)
 
 
-def _free_port() -> int:
+def free_port(preferred: int) -> int:
+    """A port of this computer that is free: the preferred one, or else any."""
+    with contextlib.suppress(OSError, OverflowError), socket.create_server(("127.0.0.1", preferred)):
+        return preferred
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
 

@@ -1,12 +1,15 @@
 """The server of the studio: its files, its headers, and data for sessions only."""
 
 import json
+import socket
 import subprocess
 import sys
+from urllib.parse import urlsplit
 
 import pytest
 import requests
 
+from model.studio.starting import PORTS_TO_SERVICE, free_port
 from tests.support.command import ROOT
 from tests.support.studio_server import Studio
 
@@ -32,6 +35,20 @@ def test_the_state_of_an_empty_workspace(studio: Studio) -> None:
 def test_each_language_has_the_same_texts(language: str) -> None:
     english, other = (json.loads((STATIC / "texts" / f"{name}.json").read_text()) for name in ("en", language))
     assert list(other) == list(english)
+
+
+def test_the_service_has_the_same_port_at_each_start_where_it_is_free() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        assert free_port(taken) != taken
+    assert free_port(taken) == taken
+    assert 1024 < free_port(65_600) < 65_536
+
+
+def test_the_service_is_found_beside_the_studio(studio: Studio) -> None:
+    state = studio.session().get(f"{studio.url}api/state", timeout=10).json()
+    expected = urlsplit(studio.url).port + PORTS_TO_SERVICE
+    assert urlsplit(state["service"]["address"]).port == expected or expected > 65_535
 
 
 def test_a_studio_is_stopped_while_a_thread_works() -> None:
