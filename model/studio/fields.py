@@ -1,4 +1,4 @@
-"""Fields of the requests of views: texts, and the user."""
+"""Fields of the requests of views: texts, numbers, and the user."""
 
 import getpass
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from model.errors import ConfigError
 from model.received import quoted
 
 _MAX_CHARACTERS = 1000
+_MAX_DIGITS = 9
 
 
 def text_of(fields: Mapping[str, Any], name: str, required: bool = True) -> str:
@@ -20,6 +21,18 @@ def text_of(fields: Mapping[str, Any], name: str, required: bool = True) -> str:
     if not isinstance(value, str) or len(value) > _MAX_CHARACTERS or (required and not value.strip()):
         raise ConfigError(f"{name}: expected a text of at most {_MAX_CHARACTERS} characters, received {quoted(value)}")
     return value.strip()
+
+
+def number_of(fields: Mapping[str, str], name: str, default: int = 0) -> int:
+    """The number of a field, 0 or more; `default` if it is missing.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    value = fields.get(name, str(default))
+    if not value.isdecimal() or len(value) > _MAX_DIGITS:
+        raise ConfigError(f"expected {name} as a number, received {quoted(value)}")
+    return int(value)
 
 
 def user_of(fields: Mapping[str, Any]) -> str:

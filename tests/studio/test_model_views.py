@@ -11,6 +11,7 @@ import pytest
 from model.curation.changes import add_photo, changes
 from model.curation.places import UNLABELLED, photos_in
 from model.registry import Registry
+from model.studio.routes.trial import MAX_LISTED
 from model.workspace import Workspace
 from tests.studio.conftest import ModelStudio
 from tests.studio.visit import PHONE, assert_fits, visiting
@@ -205,6 +206,33 @@ def test_photos_are_sorted_by_keys_alone(
     assert len(photos_in(dataset(models), UNLABELLED)) == 3
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Start sorting").wait_for()
+
+
+# Skips photos as fast as they are shown; returns the first ones, and the one after them.
+SKIP = """async (count) => {
+  const seen = [];
+  while (seen.length <= count) {
+    const photo = document.querySelector(".unsorted img")?.src;
+    if (photo && photo !== seen.at(-1)) {
+      seen.push(photo);
+      document.dispatchEvent(new KeyboardEvent("keydown", { key: "s", bubbles: true }));
+    } else await new Promise(requestAnimationFrame);
+  }
+  return seen;
+}"""
+
+
+def test_skipped_photos_come_back_after_all_others(page: "playwright.Page", models: ModelStudio) -> None:
+    folder = dataset(models) / UNLABELLED
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(MAX_LISTED + 3):
+        shutil.copy(dataset(models) / "red" / "2.png", folder / f"skipped {number}.png")
+    count = len(photos_in(dataset(models), UNLABELLED))
+    show(page, models, "try", BLUE)
+    page.get_by_role("button", name="Start sorting").click()
+    *seen, after = page.evaluate(SKIP, count)
+    assert len(set(seen)) == count and after in seen
+    shutil.rmtree(folder)
 
 
 def test_a_model_is_downloaded_and_published_from_the_page(page: "playwright.Page", models: ModelStudio) -> None:

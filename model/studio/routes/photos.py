@@ -26,7 +26,7 @@ from model.studio.datasets import (
     requested_dataset,
     watch_datasets,
 )
-from model.studio.fields import user_of
+from model.studio.fields import number_of, user_of
 from model.studio.keys import EVENTS, TASKS, WORKSPACE
 from model.studio.overview import dataset_folders, dataset_row
 
@@ -78,7 +78,7 @@ async def _describe(request: web.Request) -> web.Response:
 async def _photos(request: web.Request) -> web.Response:
     """Paths of the photos of a class; of unlabelled or removed ones with `kind`."""
     dataset = requested_dataset(request)
-    offset, limit = _number(request, "offset", 0), min(_number(request, "limit", MAX_LISTED), MAX_LISTED)
+    offset, limit = number_of(request.query, "offset"), min(number_of(request.query, "limit", MAX_LISTED), MAX_LISTED)
     content = await asyncio.to_thread(contents, dataset)
     kinds = {"unlabelled": content.unlabelled, "removed": content.removed}
     photos = kinds.get(request.query.get("kind", ""), content.classes.get(request.query.get("class", ""), []))
@@ -107,7 +107,7 @@ async def _image(request: web.Request, draw: Any) -> web.Response:
 async def _changes(request: web.Request) -> web.Response:
     """Changes of a dataset, the last one first, at most `MAX_CHANGES` at a time."""
     dataset = requested_dataset(request)
-    offset, limit = _number(request, "offset", 0), min(_number(request, "limit", MAX_CHANGES), MAX_CHANGES)
+    offset, limit = number_of(request.query, "offset"), min(number_of(request.query, "limit", MAX_CHANGES), MAX_CHANGES)
     lines, total = await asyncio.to_thread(history, dataset, offset, limit)
     return web.json_response({"total": total, "changes": [dataclasses.asdict(line) for line in lines]})
 
@@ -119,7 +119,7 @@ async def _change(request: web.Request) -> web.Response:
 
 
 async def _undo(request: web.Request) -> web.Response:
-    number = _number(request, "number", 0) or None
+    number = number_of(request.query, "number") or None
     return await _applied(request, changes.undo, requested_dataset(request), user_of({}), number)
 
 
@@ -159,10 +159,3 @@ def _text(body: dict[str, Any], name: str) -> str:
     if not isinstance(value, str):
         raise ConfigError(f"expected {name} as a text, received {quoted(value)}")
     return value
-
-
-def _number(request: web.Request, name: str, default: int) -> int:
-    value = request.query.get(name, str(default))
-    if not value.isdecimal() or len(value) > 9:
-        raise ConfigError(f"expected {name} as a number, received {quoted(value)}")
-    return int(value)

@@ -25,6 +25,7 @@ from model.errors import ConfigError
 from model.received import quoted
 from model.studio.bodies import read_body
 from model.studio.datasets import WATCHED, requested_dataset
+from model.studio.fields import number_of
 
 MAX_PLAN_BYTES = 64 * 1024**2
 MAX_LISTED = 8
@@ -71,7 +72,7 @@ async def _progress(request: web.Request) -> web.Response:
 async def _refused(request: web.Request) -> web.Response:
     """Refused files of an upload from `offset` on, each with its reason."""
     found = await asyncio.to_thread(progress, requested_dataset(request), request.match_info["upload"])
-    offset = max(0, _number(request, "offset"))
+    offset = number_of(request.query, "offset")
     rows = [dataclasses.asdict(one) for one in found.refused[offset : offset + MAX_REFUSED]]
     return web.json_response({"total": len(found.refused), "refused": rows})
 

@@ -65,6 +65,10 @@ export function drawSorting(parent, model, context) {
   }
 
   function draw() {
+    if (!queue.current && queue.left && !message) {
+      replace(parent, heading, element("p.soft", {}, text("result.loading")), element("div.row", {}, button(text("try.sort_stop"), stop)));
+      return;
+    }
     if (!queue.current) {
       replace(parent, heading, element("p", {}, text("try.sorted_all", { count: queue.sorted })), message && problem(message), element("div.row", {}, queue.sorted > 0 && undoButton(), button(text("try.sort_stop"), stop)));
       return;

@@ -5,6 +5,7 @@ import { addressOfPhoto } from "../photos.js";
 const PRELOADED = 4;
 const MIN_KNOWN = 20;
 const MILLISECONDS_BETWEEN_LOADS = 1500;
+const LISTED = 200;
 
 export class SortingQueue {
   #request;
@@ -12,6 +13,7 @@ export class SortingQueue {
   #model;
   #photos = [];
   #decided = new Set();
+  #skipped = new Map();
   #images = new Map();
   #sending = Promise.resolve();
   #numbers = [];
@@ -19,7 +21,6 @@ export class SortingQueue {
   #loadedAt = -Infinity;
   total = 0;
   sorted = 0;
-  #skipped = 0;
 
   constructor(request, dataset, model) {
     this.#request = request;
@@ -35,9 +36,9 @@ export class SortingQueue {
     return this.#photos[0];
   }
 
-  /** Number of photos that have no label yet, without those that were skipped. */
+  /** Number of photos that have no label yet; those that were skipped come back at the end. */
   get left() {
-    return Math.max(this.#photos.length, this.total - this.#waiting - this.#skipped);
+    return Math.max(this.#photos.length, this.total - this.#waiting);
   }
 
   // Decided here, and still without a label when the server was asked.
@@ -56,14 +57,33 @@ export class SortingQueue {
   }
 
   async #load() {
-    const found = await this.#request.get(`${this.#path}/unlabelled?${new URLSearchParams({ model: this.#model, order: "uncertain" })}`);
     const shown = this.current?.photo;
-    this.total = found.total;
-    this.#waiting = 0;
-    const left = found.photos.filter(({ photo }) => !this.#decided.has(photo));
+    const left = await this.#undecided();
     const kept = left.find(({ photo }) => photo === shown);
     this.#photos = kept ? [kept, ...left.filter((one) => one !== kept)] : left;
     this.#preload();
+  }
+
+  /** The first photos that were neither decided nor skipped; of the skipped ones if no other is left. */
+  async #undecided() {
+    const skipped = [];
+    for (let offset = 0; ; offset += LISTED) {
+      const found = await this.#request.get(`${this.#path}/unlabelled?${new URLSearchParams({ model: this.#model, offset })}`);
+      this.total = found.total;
+      this.#waiting = 0;
+      const open = found.photos.filter(({ photo }) => !this.#decided.has(photo));
+      const left = open.filter(({ photo }) => !this.#skipped.has(photo));
+      skipped.push(...open.filter(({ photo }) => this.#skipped.has(photo)));
+      if (left.length) return left;
+      if (offset + LISTED < found.total) continue;
+      this.#skipped.clear();
+      return skipped;
+    }
+  }
+
+  #bringSkippedBack() {
+    this.#photos = [...this.#skipped.values()];
+    this.#skipped.clear();
   }
 
   /** Predicts the photos in the background. */
@@ -108,9 +128,8 @@ export class SortingQueue {
   }
 
   skip() {
-    const { photo } = this.#photos.shift();
-    this.#decided.add(photo);
-    this.#skipped += 1;
+    const skipped = this.#photos.shift();
+    this.#skipped.set(skipped.photo, skipped);
     this.#next();
   }
 
@@ -128,8 +147,9 @@ export class SortingQueue {
   }
 
   #next() {
+    if (!this.#photos.length && this.left <= this.#skipped.size) this.#bringSkippedBack();
     this.#preload();
-    if (this.#photos.length < MIN_KNOWN && this.total > this.#photos.length) this.load().catch(() => {});
+    if (this.#photos.length < MIN_KNOWN && this.left > this.#photos.length + this.#skipped.size) this.load().catch(() => {});
   }
 
   #preload() {
