@@ -7,6 +7,7 @@ import pytest
 
 from model.evaluation.report import render
 from model.evaluation.report.policy import report_script, safe_beginning
+from tests.support.browser import running_chromium
 
 ROOT = Path(__file__).resolve().parents[2]
 REPORTS = ROOT / "docs" / "reports"
@@ -51,3 +52,22 @@ def test_the_report_of_real_photos_has_figures_and_no_photos() -> None:
     page = (REPORTS / "phytoplankton-mini.html").read_text(encoding="utf-8")
     assert "What to do next" in page and page.count("<svg") > 5, AGAIN
     assert "data:image" not in page, AGAIN
+
+
+@pytest.mark.browser
+def test_a_print_of_real_pages_has_at_most_five_pages_and_most_are_full(tmp_path: Path) -> None:
+    style = re.compile(r"<style>.*?</style>", re.DOTALL)
+    [present] = style.findall(render.render_page("page", []))
+    with running_chromium() as browser:
+        for path in REPORTS.glob("*.html"):
+            # The page as it would be written now, also before it is written again.
+            styled = tmp_path / path.name
+            styled.write_text(style.sub(lambda _: present, path.read_text("utf-8"), count=1), encoding="utf-8")
+            page = browser.new_page(viewport={"width": 703, "height": 1000})
+            page.goto(styled.as_uri())
+            pages = len(re.findall(rb"/Type\s*/Page[^s]", page.pdf(format="A4")))
+            page.emulate_media(media="print")
+            # The width and height between the margins of A4 are 703 and 1039 CSS pixels.
+            filled = page.evaluate("document.documentElement.scrollHeight") / 1039
+            assert pages <= 5 and pages - filled < 1.5, (path.name, pages, filled)
+            page.close()
