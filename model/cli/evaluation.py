@@ -48,7 +48,7 @@ _COLUMN = 30
     "--min-accuracy",
     metavar="NUMBER",
     type=click.FloatRange(0, 1),
-    help=f"Exit with status {EXIT_LIMIT} if the accuracy is lower.  [0 to 1]",
+    help=f"Exit with status {EXIT_LIMIT} if the accuracy is lower, or was measured on training photos.  [0 to 1]",
 )
 @json_option
 @workspace_option
@@ -84,14 +84,22 @@ def evaluate(
         images = len(result.evaluation.samples) + len(result.others.samples)
         print_line(f"Wrote {images} predictions to {output}", err=True)
     accuracy = result.metrics["accuracy"]
-    is_kept = min_accuracy is None or accuracy >= min_accuracy
+    is_high = min_accuracy is None or accuracy >= min_accuracy
+    is_kept = min_accuracy is None or (is_high and result.is_decidable)
     if as_json:
         limit = {} if min_accuracy is None else {"min_accuracy": {"limit": min_accuracy, "kept": is_kept}}
         print_json(result.to_json() | limit)
     else:
         print_lines(_lines(result))
-    if not is_kept:
+    if not is_high:
         print_line(f"The accuracy {accuracy:.4f} is below --min-accuracy {min_accuracy}.", err=True)
+    elif not is_kept:
+        print_line(
+            "Whether --min-accuracy is kept cannot be decided on photos that the model was trained or tuned on: "
+            "evaluate it on other photos.",
+            err=True,
+        )
+    if not is_kept:
         click.get_current_context().exit(EXIT_LIMIT)
 
 

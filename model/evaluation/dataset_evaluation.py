@@ -18,7 +18,7 @@ from model.dataset.verdict import Rejected
 from model.evaluation.dataset_report import photos_with_features, write_dataset_report
 from model.evaluation.evaluate import Evaluation, evaluate_predicted, prediction_rows, write_predictions
 from model.evaluation.label_issues import label_issues_beside
-from model.evaluation.learned_photos import is_training_dataset
+from model.evaluation.learned_photos import LearnedFrom, is_training_dataset
 from model.evaluation.marks import marked_unknown
 from model.evaluation.predicting import ImagePredictions, PredictedSamples, predict_samples
 from model.evaluation.report.content import EvaluatedDataset
@@ -99,7 +99,9 @@ class EvaluationResult:
         unreadable: images that could not be read, and why; they are in none of the metrics.
         warnings: problems of the dataset and of the selection of images, a sentence each.
         others: the photos of classes that the model does not know.
-        learned: number of photos that were left out because the model learned from photos with the same content.
+        learned: number of photos of the split whose content the model learned from; they are left out, unless
+            `learned_from` is "all".
+        learned_from: which of the measured photos the model learned from.
     """
 
     model: str
@@ -110,6 +112,12 @@ class EvaluationResult:
     warnings: tuple[str, ...]
     others: OtherPhotos = dataclasses.field(default_factory=OtherPhotos)
     learned: int = 0
+    learned_from: LearnedFrom = "none"
+
+    @property
+    def is_decidable(self) -> bool:
+        """Whether the photos can show how accurate the model is on others: it was not trained or tuned on them."""
+        return self.learned_from in ("none", "unknown")
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -128,6 +136,7 @@ class EvaluationResult:
             "warnings": self.warnings,
             "unknown_classes": self.others.to_json(),
             "learned": self.learned,
+            "learned_from": self.learned_from,
         }
         plain: dict[str, Any] = durable.to_json(content)
         return plain
@@ -187,6 +196,7 @@ def evaluate_on_dataset(
             (*verdict.warnings, *selection.warnings),
             others,
             selection.learned,
+            selection.learned_from,
         )
         if report is not None:
             remarks = [*result.warnings, *([str(others)] if others.samples else [])]

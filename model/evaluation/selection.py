@@ -21,7 +21,8 @@ class Selection:
         samples: with labels in the order of the model's classes, not of the dataset's.
         warnings: sentences that qualify the result.
         others: images of the split whose classes the model does not know; their labels are those of the dataset.
-        learned: number of images that were left out because the model learned from images with the same content.
+        learned: number of images of the split whose content the model learned from; they are left out, unless
+            `learned_from` is "all".
         learned_from: which of the images the model learned from.
     """
 
@@ -75,11 +76,11 @@ def select_samples(bundle: Bundle, verdict: Verdict) -> Selection:
             f"photos of {name_some(found, 20)}. Rename the classes, or train a model with them."
         )
     left, others = _without(chosen, candidates.left_out), _without(others, candidates.left_out)
+    learned = len(samples) - len(left) - len(others)
     if chosen and not left:
         remark = "the model learned from all of these photos, so the result is too optimistic"
         all_known = relabel(chosen, dataset.classes, known)
-        return Selection(split, all_known, (*warnings, remark), others, learned_from="all")
-    learned = len(samples) - len(left) - len(others)
+        return Selection(split, all_known, (*warnings, remark), others, learned, "all")
     warnings = (*warnings, *_remarks(learned))
     return Selection(split, relabel(left, dataset.classes, known), warnings, others, learned, candidates.learned_from)
 

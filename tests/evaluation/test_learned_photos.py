@@ -1,12 +1,14 @@
 """`evaluate` on photos that the model learned from: left out and counted where they are copies in another dataset."""
 
 import hashlib
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
 from model.bundle import Bundle
+from model.cli.command import main
 from model.dataset.checked import checked_dataset
 from model.dataset.verdict import write_dataset_files
 from model.evaluation.comparison.models import compare_models
@@ -52,8 +54,32 @@ def test_one_copy_is_named_in_the_singular_and_none_is_not_mentioned(workspace: 
 
 def test_where_all_photos_were_learned_from_they_are_measured_with_a_warning(workspace: Workspace) -> None:
     result = evaluated(workspace, sorted((workspace.data / "photos").rglob("*.png")))
-    assert result.metrics["images"] == 36 and result.learned == 0
+    assert result.metrics["images"] == result.learned == result.to_json()["learned"] == 36
+    assert result.to_json()["learned_from"] == "all"
     assert any("learned from all of these photos, so the result is too optimistic" in line for line in result.warnings)
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_no_minimum_accuracy_is_kept_by_photos_that_the_model_learned_from(
+    workspace: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    split: str,
+) -> None:
+    monkeypatch.setenv("TOPGRAFT_HOME", str(workspace.root))
+    photos = sorted((workspace.data / "photos").rglob("*.png"))
+    lines = "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in photos)
+    files = {f"dataset_files/{name}.sha256": lines if name == split else "" for name in ("train", "val")}
+    rewrite(write_colour_model(workspace.models, "good"), files)
+    assert main(["evaluate", "good", "photos", "--json", "--min-accuracy", "0.5"]) == 6
+    printed = capsys.readouterr()
+    answer = json.loads(printed.out)
+    assert answer["metrics"]["accuracy"] == 1 and answer["min_accuracy"] == {"limit": 0.5, "kept": False}
+    assert (answer["learned"], answer["learned_from"]) == (36, "all")
+    assert "cannot be decided on photos that the model was trained or tuned on" in printed.err
+    # Other photos decide it.
+    write_colours(workspace.data / "others", 12, seed=9)
+    assert main(["evaluate", "good", "others", "--min-accuracy", "0.5"]) == 0
 
 
 def test_copies_are_left_out_of_the_photos_of_unknown_classes_too(workspace: Workspace) -> None:

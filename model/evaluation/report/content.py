@@ -31,7 +31,7 @@ class EvaluatedDataset:
         layout: description of its layout and splits; empty for a dataset without splits.
         split: the evaluated photos: `test`, `val`, or `all` of a dataset without splits.
         learned_from: which of the evaluated photos the model learned from.
-        learned: photos of the split that were left out because the model learned from them.
+        learned: photos of the split that the model learned from; they are left out, unless it learned from all.
         others: photos of classes that the model does not know, which are in none of the metrics.
         label_issues: name of the file with all suspected label errors, beside the report; empty without one.
     """
