@@ -17,7 +17,11 @@ from model.workspace import Workspace
 
 @contextmanager
 def checked_dataset(
-    config: TrainConfig, workspace: Workspace, user: str, progress: Progress = no_progress
+    config: TrainConfig,
+    workspace: Workspace,
+    user: str,
+    progress: Progress = no_progress,
+    for_training: bool = True,
 ) -> Iterator[Verdict]:
     """Check the dataset `config.dataset`; its images can be read until the block ends.
 
@@ -26,9 +30,10 @@ def checked_dataset(
     Args:
         user: the reader of the dataset, such as "topgraft check", for messages to other processes.
         progress: called with the phase `check`, in images.
+        for_training: demand what a training needs, see `prepare_dataset`.
 
     Raises:
-        DatasetError, ArchiveError: the dataset cannot be trained on; the message lists all problems.
+        DatasetError, ArchiveError: the dataset cannot be used; the message lists all problems.
         StorageError: the dataset cannot be fetched.
     """
     with (
@@ -36,5 +41,5 @@ def checked_dataset(
         dataset_folder(workspace, config.dataset, user, progress) as source,
     ):
         with errors_name(config.dataset, source) if is_remote(config.dataset) else contextlib.nullcontext():
-            verdict = prepare_dataset(source, config, work_directory, progress)
+            verdict = prepare_dataset(source, config, work_directory, progress, for_training)
         yield verdict

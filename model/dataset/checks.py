@@ -22,9 +22,16 @@ _SHOWN = 5
 
 
 def refuse_unusable(
-    listing: Listing, rejected: Sequence[Rejected], kept: Sequence[Sample], max_bad_fraction: float
+    listing: Listing,
+    rejected: Sequence[Rejected],
+    kept: Sequence[Sample],
+    max_bad_fraction: float,
+    for_training: bool = True,
 ) -> None:
-    """Refuse a dataset with too many undecodable images, or with a class that has no others.
+    """Refuse a dataset with too many undecodable images or no others, or with a class that has no others.
+
+    Args:
+        for_training: whether each class needs an image; otherwise the dataset does.
 
     Raises:
         DatasetError: the message contains the fraction, the classes and examples.
@@ -39,6 +46,8 @@ def refuse_unusable(
         )
     reason_of = {item.name: item.reason for item in rejected}
     alive = {sample.label for sample in kept}
+    if alive and not for_training:
+        alive = set(range(len(listing.classes)))
     lost: dict[int, list[Sample]] = defaultdict(list)
     for split in SPLITS:
         for sample in listing.splits[split]:
@@ -54,8 +63,8 @@ def refuse_unusable(
         raise DatasetError(f"{listing.root}: {describe_problems(problems)}")
 
 
-def refuse_empty_splits(dataset: Dataset, synthetic: Collection[str] = frozenset()) -> None:
-    """Refuse a dataset with training images of fewer than two classes, or without validation images.
+def refuse_synthetic_only(dataset: Dataset, synthetic: Collection[str]) -> None:
+    """Refuse a dataset whose training images are all synthetic.
 
     Args:
         synthetic: names of synthetic images.
@@ -69,6 +78,14 @@ def refuse_empty_splits(dataset: Dataset, synthetic: Collection[str] = frozenset
             "ones only, on which nothing is measured. Add them to a dataset of real photos: topgraft synthesize "
             "--dataset PATH"
         )
+
+
+def refuse_empty_splits(dataset: Dataset) -> None:
+    """Refuse a dataset with training images of fewer than two classes, or without validation images.
+
+    Raises:
+        DatasetError: the message states what is missing.
+    """
     trained = {sample.label for sample in dataset.train}
     if len(trained) < 2:
         raise DatasetError(

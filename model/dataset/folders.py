@@ -19,12 +19,13 @@ from model.shown import printable
 _MASK = re.compile(r"(.+)[-_. ](?:mask|seg|segmentation|annotation|label|gt)(?:[-_. ]?\d+)?", re.IGNORECASE)
 
 
-def read_folders(root: Path, tree: Folder, class_level: int | None = None) -> Listing:
+def read_folders(root: Path, tree: Folder, class_level: int | None = None, for_training: bool = True) -> Listing:
     """Read the class folders of a dataset; see `model.dataset.layouts.find_layout`.
 
     Args:
         tree: the folders of `root`.
         class_level: level of the class folders below split folders and containers, from 1; None: detected.
+        for_training: refuse images of one class only.
     """
     splits = find_split_folders(tree)
     roots: Mapping[Split, Folder] = splits.folders if splits else {"train": without_containers(tree)}
@@ -44,7 +45,7 @@ def read_folders(root: Path, tree: Folder, class_level: int | None = None) -> Li
             _refuse_train(root, tree, roots["train"], splits)
         _refuse_names(root, unlistable)
     unread = describe_unread_folders(root, _without_images(roots.values(), level), classes)
-    if len(classes) < 2:
+    if len(classes) < 2 and for_training:
         found_one = f"{root}: expected images of two classes or more, found images of one: {classes[0]}"
         problems.add("; ".join([found_one, *unread]))
     problems.raise_all(root)

@@ -59,8 +59,8 @@ def find_layout(source: Path, options: LayoutOptions = DEFAULT_OPTIONS) -> Listi
 def _find_layout(source: Path, options: LayoutOptions) -> Listing:
     root = without_wrapping(_existing_folder(source))
     listing = _read(root, source, options)
-    unused = [name for name, value in vars(options).items() if value not in ("", None) and name not in listing.uses]
-    notes = (f"{name} = {getattr(options, name)!r} was not used: it does not apply to this layout" for name in unused)
+    unused = {name: value for name, value in options.given.items() if name not in listing.uses}
+    notes = (f"{name} = {value!r} was not used: it does not apply to this layout" for name, value in unused.items())
     outside = (
         [f"images outside the class folders were ignored, {len(listing.outside)} of them: {name_some(listing.outside)}"]
         if listing.outside
@@ -74,7 +74,7 @@ def _find_layout(source: Path, options: LayoutOptions) -> Listing:
 def _read(root: Path, source: Path, options: LayoutOptions) -> Listing:
     has_table = options.table not in ("", NO_TABLE)
     if (root / DATASET_FILES).is_dir() and not has_table:
-        return read_lists(root, options.images_directory)
+        return read_lists(root, options)
     if any((folder / DATASET_FILES).is_dir() for folder in folders_in(root)) and not has_table:
         names = ", ".join(folder.name for folder in folders_in(root))
         raise DatasetError(f"{root}: expected one dataset, found a folder of datasets: {names}. Choose one of them.")
@@ -83,12 +83,14 @@ def _read(root: Path, source: Path, options: LayoutOptions) -> Listing:
     if has_table:
         return read_named_table(files, source)
     if options.table == NO_TABLE or options.class_level is not None:
-        return read_folders(root, tree, options.class_level)
+        return read_folders(root, tree, options.class_level, options.for_training)
     found = files.find_tables()
     try:
         folders = read_folders(root, tree)
     except DatasetError as error:
         if not found.sources:
+            if not options.for_training:
+                return read_folders(root, tree, for_training=False)
             unread = (*found.unread[:_UNREAD_SHOWN], *files.unread_files())
             raise DatasetError("\n".join([error.message, *unread])) from error
         return read_table_without_folders(files, found)

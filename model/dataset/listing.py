@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from model.config import TrainConfig
 from model.errors import DatasetError
@@ -28,7 +29,12 @@ _UNLISTABLE = re.compile(rf"^\Z|^[{BLANKS}\ufeff]|[{BLANKS}]\Z|[\r\n\0\ud800-\ud
 
 @dataclasses.dataclass(frozen=True)
 class LayoutOptions:
-    """What the user has set about the layout of a dataset: the options of `TrainConfig` with these names."""
+    """What the user has set about the layout of a dataset: the options of `TrainConfig` with these names.
+
+    Attributes:
+        for_training: whether a model is trained on the dataset, which needs training images of two classes or more; no
+            option of the user.
+    """
 
     images_directory: str = ""
     class_level: int | None = None
@@ -37,6 +43,12 @@ class LayoutOptions:
     label_column: str = ""
     split_column: str = ""
     group_column: str = ""
+    for_training: bool = dataclasses.field(default=True, kw_only=True)
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The options that are set, by name."""
+        return {name: getattr(self, name) for name in _OPTIONS if getattr(self, name) not in ("", None)}
 
     @property
     def has_columns(self) -> bool:
@@ -44,9 +56,12 @@ class LayoutOptions:
         return any((self.image_column, self.label_column, self.split_column, self.group_column))
 
     @classmethod
-    def from_config(cls, config: TrainConfig) -> "LayoutOptions":
+    def from_config(cls, config: TrainConfig, for_training: bool = True) -> "LayoutOptions":
         """The options of a training, or of another command on a dataset."""
-        return cls(**{field.name: getattr(config, field.name) for field in dataclasses.fields(cls)})
+        return cls(**{name: getattr(config, name) for name in _OPTIONS}, for_training=for_training)
+
+
+_OPTIONS = tuple(field.name for field in dataclasses.fields(LayoutOptions) if field.name != "for_training")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +71,7 @@ class Listing:
     Attributes:
         layout: description of the layout.
         root: folder that the names of the samples are relative to.
-        classes: names in label order; two or more.
+        classes: names in label order; two or more for a training.
         splits: samples of each split; all of them in train if the dataset has no splits.
         has_splits: whether the dataset has its own splits.
         ignored: files that are no images of a class.

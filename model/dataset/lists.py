@@ -13,7 +13,7 @@ from model import durable
 from model.dataset.formats import IMAGE_SUFFIXES
 from model.dataset.image_index import path_ends
 from model.dataset.list_lines import is_header, possible_readings
-from model.dataset.listing import BLANKS, CLASSES, DATASET_FILES, IMAGES, Listing, Problems
+from model.dataset.listing import BLANKS, CLASSES, DATASET_FILES, IMAGES, LayoutOptions, Listing, Problems
 from model.dataset.text_files import read_lines
 from model.errors import DatasetError
 from model.files.browsing import describe_content, files_in, folders_in
@@ -24,16 +24,16 @@ _NUMBERED = re.compile(r"(\d+)[\s,;:.)-]+\S.*|.*\S[\s,;:]+(\d+)")
 _QUOTED = re.compile(r"""(["']).*\1""")
 
 
-def read_lists(root: Path, images_directory: str) -> Listing:
+def read_lists(root: Path, options: LayoutOptions) -> Listing:
     """Read the lists of a dataset; see `model.dataset.layouts.find_layout`."""
     files = root / DATASET_FILES
-    missing = [name for name in (CLASSES, "train.txt") if not (files / name).is_file()]
-    if missing:
-        raise DatasetError(f"{files}: expected {CLASSES} and train.txt, found {describe_content(files)}")
+    required = (CLASSES, "train.txt") if options.for_training else (CLASSES,)
+    if not all((files / name).is_file() for name in required):
+        raise DatasetError(f"{files}: expected {' and '.join(required)}, found {describe_content(files)}")
     problems = Problems()
     warnings: list[str] = []
-    classes = _read_classes(files / CLASSES, problems, warnings.append)
-    images = root / (images_directory or IMAGES)
+    classes = _read_classes(files / CLASSES, problems, warnings.append, 2 if options.for_training else 1)
+    images = root / (options.images_directory or IMAGES)
     label_of = {name: label for label, name in enumerate(classes)}
     reader = _ListReader(images, label_of, problems, warnings.append)
     lines = {split: list(reader.read(files / f"{split}.txt")) for split in SPLITS}
@@ -41,7 +41,7 @@ def read_lists(root: Path, images_directory: str) -> Listing:
     if classes:
         problems.extend(_label_problems(everything, files / CLASSES, len(classes)))
     problems.extend(_listed_twice(everything))
-    if not lines["train"] and not problems:
+    if not (lines["train"] if options.for_training else everything) and not problems:
         problems.add(f"{files / 'train.txt'}: expected lines `path label`, found none")
     problems.extend(_missing_images(everything, images, root))
     problems.raise_all(root)
@@ -187,7 +187,7 @@ class _ListReader:
         return next((end for end in ends if _is_file(self.images / end)), "")
 
 
-def _read_classes(path: Path, problems: Problems, warn: Callable[[str], None]) -> list[str]:
+def _read_classes(path: Path, problems: Problems, warn: Callable[[str], None], least: int) -> list[str]:
     names = list(read_lines(path, problems, warn))
     while names and not names[-1].strip(BLANKS):
         names.pop()
@@ -199,8 +199,9 @@ def _read_classes(path: Path, problems: Problems, warn: Callable[[str], None]) -
         elif name in first:
             problems.add(f"{path}:{number}: the class {name!r} was already listed on line {first[name]}")
         first.setdefault(name, number)
-    if len(names) < 2 and not problems:
-        problems.add(f"{path}: expected two classes or more, one per line, found {len(names)}")
+    if len(names) < least and not problems:
+        expected = "two classes or more" if least > 1 else "classes"
+        problems.add(f"{path}: expected {expected}, one per line, found {len(names)}")
     classes = [name.strip(BLANKS) for name in names]
     numbered = [_NUMBERED.fullmatch(name) for name in classes]
     numbers = [int(match[1] or match[2]) for match in numbered if match]

@@ -35,7 +35,11 @@ _UNLISTABLE = "its name contains a line break, has surrounding blanks or is not 
 
 
 def prepare_dataset(
-    source: Path, config: TrainConfig, work_directory: Path, progress: Progress = no_progress
+    source: Path,
+    config: TrainConfig,
+    work_directory: Path,
+    progress: Progress = no_progress,
+    for_training: bool = True,
 ) -> Verdict:
     """Detect the layout of `source`, decode every image once, reject damaged ones, check and split the rest.
 
@@ -47,35 +51,39 @@ def prepare_dataset(
         config: `model.dataset.DATASET_OPTIONS` and `folds`; if `folds` is empty, also `weights` and `fine_tune`.
         work_directory: folder in which an archive is unpacked; it must exist as long as the dataset is used.
         progress: reports the phase `check`, in images.
+        for_training: demand what a training needs, two classes and images for training and validation, and warn about
+            few images; otherwise one image that can be decoded is enough.
 
     Raises:
-        DatasetError: the dataset cannot be used for training; the message lists all problems.
+        DatasetError: the dataset cannot be used; the message lists all problems.
         ArchiveError: the archive is damaged or unsafe.
     """
     if not is_archive(source):
-        return _prepare_folder(source, config, progress)
+        return _prepare_folder(source, config, progress, for_training)
     folder = unpack_archive(source, work_directory / UNPACKED)
     with errors_name(str(source), folder):
         verify_unpacked(folder)
-        return verdict_named(_prepare_folder(folder, config, progress), str(source), folder)
+        return verdict_named(_prepare_folder(folder, config, progress, for_training), str(source), folder)
 
 
-def _prepare_folder(folder: Path, config: TrainConfig, progress: Progress) -> Verdict:
-    listing = find_layout(folder, LayoutOptions.from_config(config))
+def _prepare_folder(folder: Path, config: TrainConfig, progress: Progress, for_training: bool) -> Verdict:
+    listing = find_layout(folder, LayoutOptions.from_config(config, for_training))
     refuse_synthetic(listing)
     inspection = inspect_images([sample for split in SPLITS for sample in listing.splits[split]], progress)
     rejected = (
         *(Rejected(printable(name), _UNLISTABLE + advice_for_names()) for name in listing.unlistable),
         *inspection.rejected,
     )
-    checks.refuse_unusable(listing, rejected, inspection.samples, config.max_bad_fraction)
+    checks.refuse_unusable(listing, rejected, inspection.samples, config.max_bad_fraction, for_training)
 
     kinships = _kinships(inspection, config.group_pattern, [listing.groups, *groups_by_origin(listing.origins)])
     groups = duplicates.together(kinships.values())
     synthetic = frozenset(synthetic_images(listing.origins))
     folds = _folds(listing, inspection.samples, groups, config, synthetic)
     dataset, origin = _divide(listing, inspection.samples, groups, config, folds, synthetic)
-    checks.refuse_empty_splits(dataset, synthetic)
+    checks.refuse_synthetic_only(dataset, synthetic)
+    if for_training:
+        checks.refuse_empty_splits(dataset)
     training = {sample.name for sample in dataset.train}
     found = find_intensity(config.intensity, inspection.samples, inspection.values, training)
     return Verdict(
@@ -89,8 +97,8 @@ def _prepare_folder(folder: Path, config: TrainConfig, progress: Progress) -> Ve
             *([] if listing.has_splits else checks.kept_together(kinships["near"])),
             *similar_classes(dataset.classes),
             *checks.label_conflicts(inspection.samples, inspection.content_hashes, dataset.classes),
-            *checks.class_warnings(count_images(dataset)),
-            *(checks.single_group_warnings(dataset, inspection.samples, groups) if folds else ()),
+            *(checks.class_warnings(count_images(dataset)) if for_training else ()),
+            *(checks.single_group_warnings(dataset, inspection.samples, groups) if folds and for_training else ()),
             *checks.size_warnings(inspection.samples, inspection.sizes),
             *found.warnings,
         ),

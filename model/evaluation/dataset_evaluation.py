@@ -182,7 +182,8 @@ def evaluate_on_dataset(
     """
     config = evaluation_config(bundle, dataset, options or {})
     predictor = load_predictor(bundle)
-    with checked_dataset(config, workspace, f"topgraft evaluate {bundle.name}", progress) as verdict:
+    user = f"topgraft evaluate {bundle.name}"
+    with checked_dataset(config, workspace, user, progress, for_training=False) as verdict:
         selection = select_samples(bundle, verdict)
         chosen = [*selection.samples, *selection.others]
         predicted = predict_samples([predictor], chosen, progress, keep_features=report is not None)

@@ -11,7 +11,7 @@ from model import durable
 from model.backbones import find_backbone
 from model.bundle_files import DATASET_FILES
 from model.config import TrainConfig
-from model.dataset.checks import refuse_empty_splits
+from model.dataset.checks import refuse_empty_splits, refuse_synthetic_only
 from model.dataset.given_names import errors_name
 from model.dataset.pipeline import in_threads
 from model.dataset.prepare import UNPACKED, prepare_dataset
@@ -204,7 +204,8 @@ def without_lost_photos(verdict: Verdict, config: TrainConfig) -> Verdict | None
     dataset = verdict.dataset
     left = {split: tuple(_without(dataset.split(split), photos.missing)) for split in SPLITS}
     remaining = Dataset(dataset.root, dataset.classes, left["train"], left["val"], left["test"])
-    refuse_empty_splits(remaining, frozenset(verdict.synthetic))
+    refuse_synthetic_only(remaining, frozenset(verdict.synthetic))
+    refuse_empty_splits(remaining)
     (warning,) = photos.warnings("they are left out, and the learning began again without them")
     return dataclasses.replace(
         verdict, dataset=remaining, rejected=(*verdict.rejected, *lost), warnings=(*verdict.warnings, warning)

@@ -93,12 +93,12 @@ def _listing(files: DatasetFiles, chosen: ChosenTables) -> Listing:
     names = ", ".join(name_of(source, files.root) for source in chosen.sources[:_SHOWN])
     if not rows.problems:
         place = files.root / names
-        if len(rows.labels) < 2:
+        if len(rows.labels) < 2 and files.options.for_training:
             found = name_some(rows.labels) or "none"
             advice = "Confirm their labels, or remove the column with their states to use all rows"
             reasons = [". ".join(["", *rows.unused, advice])] if rows.unused else [""]
             rows.problems.add(f"{place}: expected labels of two classes or more, found {found}{reasons[0]}")
-        if rows.split_of and "train" not in rows.split_of.values():
+        if rows.split_of and "train" not in rows.split_of.values() and files.options.for_training:
             rows.problems.add(f"{place}: expected images for training, found none")
         for label in (label for label in rows.labels if not is_listable(label)):
             rows.problems.add(f"{place}: expected labels without line breaks, found {label!r}")

@@ -83,7 +83,8 @@ def compare_models(
         _require_shared_class(base, bundle)
     predictors = [load_predictor(bundle) for bundle in bundles]
     config = evaluation_config(_model_of_the_splits(bundles), dataset, options or {})
-    with checked_dataset(config, workspace, f"topgraft compare {base.name}", progress) as verdict:
+    user = f"topgraft compare {base.name}"
+    with checked_dataset(config, workspace, user, progress, for_training=False) as verdict:
         photos = select_compared(bundles, verdict, config)
         predicted = predict_samples(predictors, photos.samples, progress)
         comparison = _compared(predictors, predicted, verdict, gate, photos)
