@@ -17,6 +17,8 @@ from model.serving.predictor import Predictor
 MAX_ERRORS = 12
 # For all occlusion maps of a report: a large network on a CPU takes a minute for each.
 SECONDS_FOR_OCCLUSION = 10.0
+# A map takes as long as 25 photos of the training: two for a few photos, and one more for each so many.
+_MIN_MAPS, _IMAGES_PER_MAP = 2, 50
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +77,8 @@ def find_confident_errors(
             photos.leave_out(sample, error)
             break
         found.append(_explain(name, evaluations[name], row, image, predictor))
-    return tuple(_with_occlusion(found, predictor))
+    images = max((len(evaluation.samples) for evaluation in evaluations.values()), default=0)
+    return tuple(_with_occlusion(found, predictor, _MIN_MAPS + images // _IMAGES_PER_MAP))
 
 
 def evaluations_with_errors(evaluations: Mapping[Measurement, Evaluation]) -> tuple[Measurement, ...]:
@@ -94,22 +97,20 @@ def _errors_by_confidence(evaluations: Mapping[Measurement, Evaluation]) -> list
     return [(name, row) for _, name, row in sorted(errors, key=lambda error: -error[0])]
 
 
-def _with_occlusion(errors: Sequence[ConfidentError], predictor: Predictor) -> Iterator[ConfidentError]:
-    """Add occlusion maps, as many as fit into `SECONDS_FOR_OCCLUSION`."""
+def _with_occlusion(errors: Sequence[ConfidentError], predictor: Predictor, limit: int) -> Iterator[ConfidentError]:
+    """Add occlusion maps to the first `limit` errors, as many as fit into `SECONDS_FOR_OCCLUSION`."""
     classes = predictor.bundle.manifest.classes
     started, longest = time.perf_counter(), 0.0
     is_slow = predictor.bundle.manifest.engine == "keras"
-    for error in errors:
+    for number, error in enumerate(errors):
         before = time.perf_counter()
-        if is_slow or before - started + longest > SECONDS_FOR_OCCLUSION:
+        if number >= limit or is_slow or before - started + longest > SECONDS_FOR_OCCLUSION:
             yield error
             continue
         label = classes.index(error.predicted)
-        effects = occlusion_map(predictor, error.image, label)
-        activation, overlay = (
-            predictor.activation_maps(error.image)[..., label],
-            overlay_activation(error.image, effects),
-        )
+        activation = predictor.activation_maps(error.image)[..., label]
+        effects = occlusion_map(predictor, error.image, label, activation)
+        overlay = overlay_activation(error.image, effects)
         if activation.size == 1:
             # The features have no positions: this is the only map.
             yield dataclasses.replace(error, overlay=overlay)

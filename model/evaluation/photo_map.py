@@ -1,4 +1,8 @@
-"""Map of the photos: their features in two dimensions, by t-SNE (van der Maaten and Hinton, 2008)."""
+"""Map of the photos: their features in two dimensions, by t-SNE (van der Maaten and Hinton, 2008).
+
+Few photos have no neighbourhoods to keep: their map has their first two principal components. It takes no time, where
+loading t-SNE alone takes half a second.
+"""
 
 import dataclasses
 
@@ -8,6 +12,7 @@ from model.evaluation.photo_features import PhotoFeatures
 
 MAX_PHOTOS = 2000
 MIN_PHOTOS = 10
+MIN_PHOTOS_OF_TSNE = 50
 _COMPONENTS = 50
 _PERPLEXITY = 30
 # Neighbourhoods of so few photos have settled by then; the default of 1,000 takes twice the time.
@@ -26,6 +31,11 @@ class PhotoMap:
     rows: np.ndarray
     places: np.ndarray
 
+    @property
+    def is_tsne(self) -> bool:
+        """Whether the places are those of t-SNE, else principal components."""
+        return len(self.rows) >= MIN_PHOTOS_OF_TSNE
+
 
 def draw_map(photos: PhotoFeatures, seed: int = 0) -> PhotoMap | None:
     """The map of at most 2,000 photos, sampled at random; None for too few photos.
@@ -35,25 +45,32 @@ def draw_map(photos: PhotoFeatures, seed: int = 0) -> PhotoMap | None:
     count = len(photos.samples)
     if count < MIN_PHOTOS:
         return None
-    import threadpoolctl
-    from sklearn.manifold import TSNE
-
     rows = np.arange(count)
     if count > MAX_PHOTOS:
         rows = np.sort(np.random.default_rng(seed).choice(count, MAX_PHOTOS, replace=False))
+    vectors = photos.whitened[rows]
+    places = _tsne(vectors, seed) if count >= MIN_PHOTOS_OF_TSNE else _in_two_columns(principal_components(vectors))
+    low, high = places.min(axis=0), places.max(axis=0)
+    return PhotoMap(rows, (places - low) / np.maximum(high - low, 1e-9))
+
+
+def _tsne(vectors: np.ndarray, seed: int) -> np.ndarray:
+    """Places float32 (n, 2) of vectors (n, features) by t-SNE."""
+    import threadpoolctl
+    from sklearn.manifold import TSNE
+
     with threadpoolctl.threadpool_limits(1):
-        components = principal_components(photos.whitened[rows])
+        components = principal_components(vectors)
         method = TSNE(
-            perplexity=min(_PERPLEXITY, (len(rows) - 1) / 3),
+            perplexity=min(_PERPLEXITY, (len(vectors) - 1) / 3),
             init=_start(components),
             learning_rate="auto",
             max_iter=_ITERATIONS,
             random_state=seed,
             n_jobs=1,
         )
-        places = method.fit_transform(components)
-    low, high = places.min(axis=0), places.max(axis=0)
-    return PhotoMap(rows, (places - low) / np.maximum(high - low, 1e-9))
+        places: np.ndarray = method.fit_transform(components)
+    return places
 
 
 def principal_components(vectors: np.ndarray, count: int = _COMPONENTS) -> np.ndarray:
@@ -67,6 +84,11 @@ def principal_components(vectors: np.ndarray, count: int = _COMPONENTS) -> np.nd
 
 def _start(components: np.ndarray) -> np.ndarray:
     """The first two components, small, as t-SNE recommends."""
+    first = _in_two_columns(components)
+    return first / max(float(first[:, 0].std()), 1e-9) * np.float32(1e-4)
+
+
+def _in_two_columns(components: np.ndarray) -> np.ndarray:
+    """The first two components, float32 (n, 2); zeros for a missing one."""
     first = components[:, :2]
-    first = first / max(float(first[:, 0].std()), 1e-9) * 1e-4
     return np.pad(first, ((0, 0), (0, 2 - first.shape[1]))).astype(np.float32)

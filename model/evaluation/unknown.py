@@ -12,8 +12,9 @@ from model.serving.reference_features import ReferenceFeatures, build_reference_
 
 FALSE_ALARM_RATE = 0.01
 MIN_DISTANCES = 10
-_MANY_FOLDS, _FEW_FOLDS = 20, 5
-_MANY_IMAGES = 1000
+# Maximum number of images -> folds. More folds leave out less, but each computes axes, in the cube of the images.
+_FOLDS_OF = {500: 20, 1000: 10}
+_FOLDS_OF_MANY = 5
 # Distances that are computed at a time: 16 MB, and as much again for each step of the computation.
 _MAX_DISTANCES = 4_000_000
 
@@ -66,7 +67,8 @@ def out_of_fold_distances(
     images = len(features)
     real = np.ones(images, bool) if real is None else real
     distances = np.full(images, np.nan, np.float32)
-    folds = min(_MANY_FOLDS if images <= _MANY_IMAGES else _FEW_FOLDS, len(np.unique(groups[real])))
+    folds = next((folds for limit, folds in _FOLDS_OF.items() if images <= limit), _FOLDS_OF_MANY)
+    folds = min(folds, len(np.unique(groups[real])))
     if folds < 2:
         return distances
     names = [str(row) for row in range(images)]

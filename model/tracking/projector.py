@@ -59,9 +59,9 @@ def principal_components(features: np.ndarray, count: int) -> np.ndarray:
     centred = (features - features.mean(axis=0)).astype(np.float64)
     rows, columns = centred.shape
     if rows < columns:
-        # For few images, 2 s faster than the eigenvectors of a covariance of 1,280 features.
-        left, scale, _ = scipy.linalg.svd(centred, full_matrices=False)
-        few = (left * scale)[:, :count]
+        # The smaller of the two products has the same eigenvalues.
+        values, left = scipy.linalg.eigh(centred @ centred.T, subset_by_index=(max(0, rows - count), rows - 1))
+        few = (left * np.sqrt(np.maximum(values, 0)))[:, ::-1]
         return np.pad(few, [(0, 0), (0, min(count, columns) - few.shape[1])])
     _, directions = scipy.linalg.eigh(centred.T @ centred, subset_by_index=(max(0, columns - count), columns - 1))
     components: np.ndarray = centred @ directions[:, ::-1]

@@ -180,6 +180,17 @@ def test_occlusion_maps_are_left_out_when_there_is_no_time(
     assert [error.maps_agree for error in errors] == [None, None]
 
 
+def test_few_photos_have_an_occlusion_map_for_the_first_errors_only(
+    mistaken: Evaluation, bundle: Bundle, engine: _ByBrightness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(confident_errors, "_MIN_MAPS", 1)
+    errors = find_confident_errors({"test": mistaken}, Predictor(bundle, engine))
+    assert [error.occlusion is not None for error in errors] == [True, False]
+    monkeypatch.setattr(confident_errors, "_IMAGES_PER_MAP", len(mistaken.samples))
+    errors = find_confident_errors({"test": mistaken}, Predictor(bundle, engine))
+    assert [error.occlusion is not None for error in errors] == [True, True]
+
+
 def test_errors_of_cross_validation_are_shown_with_those_of_the_test_set(
     mistaken: Evaluation, bundle: Bundle, engine: _ByBrightness
 ) -> None:

@@ -51,9 +51,21 @@ def test_the_map_is_the_same_for_the_same_photos_and_keeps_classes_together() ->
 
 def test_few_photos_have_no_map_and_equal_ones_do() -> None:
     assert draw_map(photo_features(9)) is None
-    photos = photo_features(12)
-    same = draw_map(dataclasses.replace(photos, features=np.ones_like(photos.features)))
-    assert same is not None and np.isfinite(same.places).all()
+    for count in (12, 60):
+        photos = photo_features(count)
+        same = draw_map(dataclasses.replace(photos, features=np.ones_like(photos.features)))
+        assert same is not None and np.isfinite(same.places).all()
+
+
+def test_a_map_of_few_photos_has_their_principal_components() -> None:
+    photos = photo_features(30)
+    found = draw_map(photos)
+    assert found is not None and not found.is_tsne and (found.places.min(), found.places.max()) == (0, 1)
+    components = principal_components(photos.whitened, 2)
+    for axis in range(2):
+        assert np.corrcoef(found.places[:, axis], components[:, axis])[0, 1] > 0.999
+    many = draw_map(photo_features(60))
+    assert many is not None and many.is_tsne
 
 
 def test_principal_components_are_those_of_the_singular_values() -> None:

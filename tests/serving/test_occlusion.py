@@ -7,7 +7,7 @@ import pytest
 
 from model.bundle import Bundle, Manifest
 from model.features.onnx_session import PROBABILITIES
-from model.serving.occlusion import CELLS, maps_agree, occlusion_map
+from model.serving.occlusion import CELLS, _covered, maps_agree, occlusion_map
 from model.serving.predictor import Predictor
 
 CLASSES = ("lit", "dark")
@@ -51,7 +51,38 @@ def test_the_map_is_highest_at_the_region_that_decides(row: int, column: int) ->
     assert effects.shape == (CELLS, CELLS) and effects.dtype == np.float32
     assert effects[row, column] == effects.max() > 1
     distances = np.abs(np.indices(effects.shape) - np.array([row, column]).reshape(2, 1, 1)).max(axis=0)
-    assert np.abs(effects[distances > 1]).max() < 1e-3
+    # Cells next to those that are covered are interpolated.
+    assert np.abs(effects[distances > 2]).max() < 1e-3
+
+
+@pytest.mark.parametrize(("row", "column"), [(0, 0), (1, 5), (3, 3), (6, 5)])
+def test_half_of_the_cells_are_covered_and_the_rest_is_interpolated(row: int, column: int) -> None:
+    runs: list[int] = []
+    lit = predictor(row, column)
+
+    def counting(images: np.ndarray, output: str) -> list[np.ndarray]:
+        runs.append(len(images))
+        return [lit.probabilities(images)]
+
+    occlusion_map(Predictor(lit.bundle, counting), photo(row, column), 0)
+    assert sum(runs) <= 1 + 16 + 8 + 8
+
+
+@pytest.mark.parametrize("active", [(1, 1), (3, 5), (6, 6)])
+def test_the_most_active_cell_is_covered_itself(active: tuple[int, int]) -> None:
+    """Two cells decide; that with the smaller effect is between those that are covered in any case."""
+    elsewhere = (1, 1) if active != (1, 1) else (5, 5)
+    strong, weak = predictor(*elsewhere), predictor(*active, steepness=3)
+
+    def both(images: np.ndarray, output: str) -> list[np.ndarray]:
+        return [(strong.probabilities(images) + weak.probabilities(images)) / 2]
+
+    image = np.maximum(photo(*elsewhere), photo(*active))
+    network = Predictor(strong.bundle, both)
+    whole, covered = network.probabilities(np.stack([image, _covered(image, *active)]))[:, 0]
+    effect = np.log(whole / (1 - whole)) - np.log(covered / (1 - covered))
+    effects = occlusion_map(network, image, 0, activation(*active))
+    assert effects[active] == pytest.approx(effect, rel=1e-4)
 
 
 def test_the_map_is_finite_for_probabilities_of_zero_and_one() -> None:

@@ -16,6 +16,7 @@ def values(content: ReportContent) -> dict[str, Any] | None:
     photos, points = content.study.photos, map_points(content)
     return {
         "map": map_chart(points),
+        "method": "t-SNE" if content.study.map.is_tsne else "their first two principal components",
         "legend": legend(photos.classes[:MAX_LEGEND]),
         "more_classes": max(0, len(photos.classes) - MAX_LEGEND),
         "shown": len(points),

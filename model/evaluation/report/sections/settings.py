@@ -35,9 +35,11 @@ def values(content: ReportContent) -> dict[str, Any]:
         ),
         ("Versions", manifest.versions.items()),
     ]
+    study = content.study
     changed = {name: value for name, value in changed_options(manifest.train_config).items() if name not in _NAMES}
     return {
         "tables": tables,
+        "has_tsne": study is not None and study.map is not None and study.map.is_tsne,
         "changed": changed,
         "command": _command(manifest.train_config) if manifest.train_config.get("dataset") else "",
         "cost": content.cost,
