@@ -58,6 +58,7 @@ NAMES = (
     "publishing",
     "publishing_faults",
     "spark",
+    "spark_keras",
     "spark_commands",
     "spark_kills",
     "listing",

@@ -130,12 +130,12 @@ def _ways(folder: Path) -> dict[str, list[str]]:
     return ways
 
 
-def draw(folder: Path) -> None:
-    """Draw the photos, in a folder for each class."""
-    drawn = max(1, min(PHOTOS, DRAWN) // len(CLASSES))
+def draw(folder: Path, photos: int = PHOTOS) -> None:
+    """Draw photos, in a folder for each class."""
+    drawn = max(1, min(photos, DRAWN) // len(CLASSES))
     write_photos(folder, range(drawn), 240, 320)
     originals = sorted(folder.rglob("*.jpg"))
-    for number in range(len(originals), PHOTOS):
+    for number in range(len(originals), photos):
         original = originals[number % len(originals)]
         os.link(original, original.with_name(f"copy-{number:06d}.jpg"))
 
