@@ -73,7 +73,21 @@ def test_a_difference_that_enough_photos_do_not_show_needs_no_more() -> None:
     base = answering("old", "ab", predicted.tolist())
     new = answering("new", "ab", np.roll(predicted, 1).tolist())
     pair = compare_pair(base, new, true, None, Gate())
-    assert pair.sentence.endswith("points of accuracy (95 % interval -0.4 to 0.4).")
+    assert pair.sentence.endswith("points of accuracy (95 % interval -0.4 to 0.4, p 1).")
+
+
+def test_a_sentence_states_what_decides_where_the_interval_does_not() -> None:
+    # Four photos fixed and none broken: p is 1/8. Their bootstrap excludes zero; the interval does not.
+    true, right = ["a"] * 36, ["a"] * 36
+    base = answering("old", "ab", [*"bbbb", *right[4:]])
+    pair = compare_pair(base, answering("new", "ab", right), true, None, Gate())
+    low, high = pair.difference.interval
+    assert low < 0 < high and pair.sentence.startswith("No difference") and "p 0.12)" in pair.sentence
+    # Fourteen and five: the exact test has p 0.064, and the interval is close to zero.
+    base = answering("old", "ab", [*"b" * 14, *right[14:]])
+    pair = compare_pair(base, answering("new", "ab", [*right[:31], *"bbbbb"]), true, None, Gate())
+    assert pair.verdict == "undecided"
+    assert (pair.difference.interval[0] > 0) is ("p 0.064, which decides" in pair.sentence)
 
 
 def _needed(sentence: str) -> int:

@@ -100,7 +100,29 @@ def test_a_few_images_in_one_direction_have_an_interval_on_both_sides_of_zero(ch
     # As many images that were never broken: 0 to 3.7 %.
     assert fixed.interval[0] == pytest.approx(changed / 100 - 0.037, abs=1e-3)
     # With images in both directions, the resamples show both.
-    assert compare(changed + 6, 1, 80, 13 - changed).interval[0] > 0.01
+    assert compare(changed + 8, 1, 80, 11 - changed).interval[0] > 0.01
+
+
+@pytest.mark.parametrize("images", [6, 36, 100, 1000])
+def test_the_interval_and_the_test_of_mcnemar_agree_about_zero(images: int) -> None:
+    for fixed in range(min(images, 10) + 1):
+        for broken in range(min(images, 10) - fixed + 1):
+            found = compare(fixed, broken, images - fixed - broken, 0)
+            assert (found.interval[0] <= 0 <= found.interval[1]) is (found.p_value >= SIGNIFICANCE), (fixed, broken)
+            assert found.interval[0] <= found.difference <= found.interval[1]
+
+
+@pytest.mark.parametrize("metric", COMPARED_METRICS)
+@pytest.mark.parametrize("seed", range(20))
+def test_an_interval_of_few_images_excludes_zero_only_where_the_test_does(metric: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels, groups = rng.integers(0, 3, 40), rng.integers(0, 10, 40)
+    new = np.where(rng.random(40) < 0.9, labels, rng.integers(0, 3, 40))
+    base = new.copy()
+    base[:10] = np.where(rng.random(10) < 0.2, labels[:10], (labels[:10] + 1) % 3)
+    for grouping in (None, groups):
+        found = paired_difference(labels, base, new, 3, metric, grouping)
+        assert found.interval[0] <= 0 <= found.interval[1] or found.p_value < SIGNIFICANCE
 
 
 MACRO = [metric for metric in COMPARED_METRICS if metric != "accuracy"]
@@ -175,8 +197,8 @@ def test_of_equal_models_few_are_called_better() -> None:
     assert better <= 50
 
 
-def test_the_interval_contains_the_true_difference_in_about_95_percent() -> None:
-    fractions = (0.13, 0.08)
+@pytest.mark.parametrize("fractions", [(0.13, 0.08), (0.1, 0.1)])
+def test_the_interval_contains_the_true_difference_in_about_95_percent(fractions: tuple[float, float]) -> None:
     rng = np.random.default_rng(2)
     contained = 0
     for run in range(1000):

@@ -33,7 +33,7 @@ def decide_promotion(comparison: Comparison) -> Decision:
         if problem := _problem(comparison, pair):
             problems.append(f"{pair.new} is not promoted: {problem}.")
             continue
-        better = _described(comparison, pair.rows["all"].difference, "all")
+        better = _described(comparison, pair.rows["all"].difference, "all", pair.p_value)
         return Decision(pair.new, f"{pair.new} is promoted: it is better, {better}.")
     return Decision("", " ".join(problems))
 
@@ -46,7 +46,7 @@ def _problem(comparison: Comparison, pair: Pair) -> str:
         return f"this cannot be decided on these photos, because {doubt}. Compare the models on new photos"
     # The verdict of the pair is that of all photos, with p corrected for the number of models.
     if pair.verdict != "better":
-        return f"it is not better beyond chance, {_described(comparison, overall, 'all')}"
+        return f"it is not better beyond chance, {_described(comparison, overall, 'all', pair.p_value)}"
     if shared is None:
         return f"there are no photos of classes that it shares with {pair.base}"
     if not limit.is_kept(shared.difference):
@@ -66,11 +66,11 @@ def promotion_comparison(comparison: Comparison, name: str) -> PromotionComparis
     return PromotionComparison(pair.new, pair.base, comparison.dataset, comparison.gate.metric, rows)
 
 
-def _described(comparison: Comparison, found: PairedDifference, photos: Photos) -> str:
+def _described(comparison: Comparison, found: PairedDifference, photos: Photos, p_value: float | None = None) -> str:
     low, high = (100 * limit for limit in found.interval)
     return (
         f"{100 * found.difference:+.1f} points of {METRIC_NAMES[comparison.gate.metric]} "
-        f"(95 % interval {low:.1f} to {high:.1f}) on {found.images:,} photos {PHOTOS_IN_WORDS[photos]}"
+        f"(95 % interval {low:.1f} to {high:.1f}{'' if p_value is None else f', p {p_value:.2g}'}) on {found.images:,} photos {PHOTOS_IN_WORDS[photos]}"
     )
 
 

@@ -111,7 +111,7 @@ class Pair:
         found, metric = self.difference, METRIC_NAMES[self.gate.metric]
         photos = f"{counted(found.images, 'photo')} {PHOTOS_IN_WORDS[self.gate.on]}"
         low, high = (100 * limit for limit in found.interval)
-        interval = f"(95 % interval {low:.1f} to {high:.1f})"
+        interval = f"(95 % interval {low:.1f} to {high:.1f}, {self._chance})"
         points = 100 * found.difference
         if self.verdict != "undecided":
             return (
@@ -122,6 +122,16 @@ class Pair:
             f"No difference between {self.new} and {self.base} can be detected on {photos}: {points:+.1f} points of "
             f"{metric} {interval}{self._photos_needed()}."
         )
+
+    @property
+    def _chance(self) -> str:
+        """The p-value in words; the interval is that of this pair alone."""
+        words = f"p {self.p_value:.2g}"
+        if self.p_value > self.difference.p_value:
+            words += ", corrected for the number of new models"
+        low, high = self.difference.interval
+        # Only where the test, which is exact, and the bootstrap are close to the limit.
+        return f"{words}, which decides" if self.verdict == "undecided" and not low <= 0 <= high else words
 
     @property
     def limit_sentence(self) -> str:

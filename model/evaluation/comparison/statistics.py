@@ -21,6 +21,8 @@ RESAMPLES = 2000
 _MAX_CHUNK = 1_000_000
 # All exchanges of so many predictions are no more than are drawn for more of them.
 _MAX_EXACT = 11
+# With more images or groups, intervals that agree with an exact test would contain the difference in over 97 %.
+_FEW_DIFFERING = 10
 # Sums of the same terms in another order differ in the last digits.
 _TIE = 1e-9
 
@@ -87,7 +89,8 @@ def paired_difference(
     The images are resampled, and both models are measured on each resample (Efron and Tibshirani, 1993): what is hard
     for one model is mostly hard for the other and cancels out of the difference. With groups, whole groups are
     resampled. If no image is broken, no resample shows how many could be: the interval then reaches as far below the
-    difference as that of a fraction without any success does above 0. The same holds for fixed images.
+    difference as that of a fraction without any success does above 0. The same holds for fixed images. Where
+    few images differ and the test does not reject 0, an interval without 0 is widened to contain it.
 
     Args:
         labels: int (n,), the true classes; at least one.
@@ -113,6 +116,11 @@ def paired_difference(
     p_value = sign_test(labels, base, new, groups) if is_accuracy else _permutation_test(metric, cells, classes, seed)
     units = int(cells.counts.sum())
     interval = _interval(difference, resampled, units, fixed, broken)
+    differs = (base == labels) != (new == labels) if is_accuracy else base != new
+    is_few = (differs.sum() if groups is None else len(np.unique(groups[differs]))) <= _FEW_DIFFERING
+    if is_few and p_value >= SIGNIFICANCE and not interval[0] <= 0 <= interval[1]:
+        is_independent = is_accuracy and groups is None
+        interval = _with_zero(interval, _exact_interval(fixed, broken, len(labels)) if is_independent else (0.0, 0.0))
     return PairedDifference(len(labels), base_value, new_value, difference, interval, p_value, fixed, broken, units)
 
 
@@ -202,6 +210,24 @@ def _interval(difference: float, resampled: np.ndarray, units: int, fixed: int, 
     if fixed == 0 or is_constant:
         high = max(high, difference + margin)
     return max(low, -1.0), min(high, 1.0)
+
+
+def _exact_interval(fixed: int, broken: int, images: int) -> tuple[float, float]:
+    """95 % interval of a difference of accuracies for this number of images that exactly one model predicts correctly.
+
+    It is that of Clopper and Pearson (1934) for the fraction of them that are fixed, so that it contains 0 exactly if
+    McNemar's exact test does not reject it.
+    """
+    differing = fixed + broken
+    limits = stats.binomtest(fixed, differing).proportion_ci(1 - SIGNIFICANCE, method="exact")
+    low, high = (float((2 * limit - 1) * differing / images) for limit in limits)
+    return low, high
+
+
+def _with_zero(interval: tuple[float, float], exact: tuple[float, float]) -> tuple[float, float]:
+    """An interval widened on the side of 0, to the limit of `exact`, which contains 0."""
+    low, high = interval
+    return (exact[0], high) if low > 0 else (low, exact[1])
 
 
 def _permutation_test(metric: str, cells: _Cells, classes: int, seed: int) -> float:
