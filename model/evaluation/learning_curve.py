@@ -7,7 +7,7 @@ import numpy as np
 
 from model.evaluation.resampling import PERCENTILES, RESAMPLES, resample
 from model.evaluation.significance import SIGNIFICANCE, holm, sign_p_value
-from model.measurements import effective_fraction, fraction_interval
+from model.measurements import effective_fraction, fraction_interval, wilson_interval
 
 FRACTIONS = (1 / 8, 1 / 4, 1 / 2)
 DRAWS = 3
@@ -16,7 +16,9 @@ _MIN_OF_CLASS = 5
 _NAMED = 3
 # Below, a class loses hardly a photo in a hundred.
 _GOOD_RECALL = 0.98
-_SMALL_GAIN = 0.01
+_LOW_RECALL = 0.88
+# More photos are of little use where a larger gain is excluded.
+_LITTLE_GAIN = 0.05
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -25,7 +27,8 @@ class LearningCurve:
 
     Attributes:
         classes: class names in label order.
-        photos: number of training photos of each size, increasing; the last one has all.
+        photos: number of training photos of each size, increasing; the last one has all that a head is trained on,
+            which are four fifths of the training photos with five folds.
         labels: int (n,), the true classes of the measured photos.
         correct: float (sizes, n): fraction of the draws of a size whose head predicted the photo correctly.
         measured_on: the measured photos, such as `validation and test photos`.
@@ -48,7 +51,9 @@ class LearningCurve:
     def gain(self, label: int | None = None) -> tuple[float, tuple[float, float]]:
         """Accuracy, or recall of a class, with all photos minus that with half of them, and its 95 % interval.
 
-        By the paired bootstrap: both are measured on the same photos.
+        By the paired bootstrap: both are measured on the same photos. If no photo was lost, no resample shows how many
+        could be: the interval then reaches as far below the gain as that of a fraction of 0 reaches above 0; likewise
+        if none was gained.
         """
         return self._gain_of_all if label is None else self._gain(self.labels == label)
 
@@ -89,7 +94,11 @@ class LearningCurve:
         drawn = resample(np.ones(len(chosen), int), 0, RESAMPLES) @ chosen / len(chosen)
         mean = float(chosen.mean())
         low, high = mean + (np.percentile(drawn, PERCENTILES) - mean) / np.sqrt(effective_fraction(self.folds))
-        return mean, (float(low), float(high))
+        # Folds depend on each other: they tell less than as many independent photos.
+        _, margin = wilson_interval(0, len(chosen) * effective_fraction(self.folds))
+        low = min(low, mean - margin) if chosen.min() >= 0 else low
+        high = max(high, mean + margin) if chosen.max() <= 0 else high
+        return mean, (max(float(low), -1.0), min(float(high), 1.0))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,16 +126,17 @@ class ClassGain:
 def collect_advice(curve: LearningCurve) -> str:
     """Sentence that names the classes to collect photos of first; empty if none would gain beyond chance.
 
-    A class whose own gain may be chance is named where all classes together gained beyond chance, with that doubt.
+    Classes are named if the interval of their own gain excludes 0. One that the corrected test doubts is named, with
+    that doubt, where all classes together gained beyond chance.
     """
     all_gained = curve.is_beyond_chance
     collect = [
         row
         for row in curve.class_gains
-        if row.recall < _GOOD_RECALL and (row.is_beyond_chance or (all_gained and row.gain > _SMALL_GAIN))
+        if row.recall < _GOOD_RECALL and row.gain_interval[0] > 0 and (row.is_beyond_chance or all_gained)
     ][:_NAMED]
     if not collect:
-        return ""
+        return _COLLECT_ALL if all_gained and curve.accuracy()[-1][0] < _GOOD_RECALL else ""
     uncertain = [row for row in collect if not row.is_beyond_chance]
     doubt = ""
     if uncertain:
@@ -134,6 +144,9 @@ def collect_advice(curve: LearningCurve) -> str:
         doubt = f", though for {which} the photos measured are too few to exclude chance"
     whose = "its" if len(collect) == 1 else "their"
     return f"Collect {_names(collect)} first: {whose} recall still rose with more photos{doubt}."
+
+
+_COLLECT_ALL = "Collect more photos of all classes: together they still gained beyond chance, though none can be named by its own gain."
 
 
 def advice(curve: LearningCurve) -> list[str]:
@@ -145,12 +158,15 @@ def advice(curve: LearningCurve) -> list[str]:
         collect_advice(curve) or "No class can be named that more photos of the same kind would improve beyond chance."
     )
     rows = curve.class_gains
-    done = sorted((row for row in rows if row.gain <= 0), key=lambda row: (row.gain, row.recall))[:_NAMED]
-    if done:
-        sentences.append(f"{_names(done)} gained nothing from more photos.")
-    poor = [row for row in rows if row.gain <= _SMALL_GAIN and row.recall < _GOOD_RECALL - 0.1][:_NAMED]
+    little = sorted(
+        (row for row in rows if row.gain_interval[1] < _LITTLE_GAIN), key=lambda row: (row.gain, row.recall)
+    )
+    if little:
+        limit = f"{100 * _LITTLE_GAIN:.0f} points of recall"
+        sentences.append(f"{_names(little[:_NAMED])} gained little from more photos: less than {limit}.")
+    poor = [row for row in little if row.recall_interval[1] < _LOW_RECALL][:_NAMED]
     if poor:
-        sentences.append(f"Check the labels of {_names(poor)}: recall is low, and more photos did not help.")
+        sentences.append(f"Check the labels of {_names(poor)}: recall is low, and more photos helped little.")
     return sentences
 
 

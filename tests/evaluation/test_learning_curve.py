@@ -1,5 +1,6 @@
 """Whether more photos would help: gains with intervals, and the classes to collect."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -35,21 +36,39 @@ def test_the_classes_that_gain_are_collected_first() -> None:
     sentences = advice(curve)
     assert sentences[0].startswith("From 100 to 200 training photos, the accuracy changed by +11.2 points")
     assert sentences[1] == "Collect priority_road and yield first: their recall still rose with more photos."
-    assert "danger and stop gained nothing from more photos." in sentences
+    assert "danger and stop gained little from more photos: less than 5 points of recall." in sentences
     assert sentences[-1].startswith("Check the labels of danger")
 
 
 def test_a_gain_on_few_photos_is_qualified() -> None:
-    half, whole = {f"c{number}": 0.6 for number in range(9)}, {f"c{number}": 0.8 for number in range(9)}
-    sentence = collect_advice(_curve(half, whole, images=5))
+    names = [f"c{number}" for number in range(9)]
+    sentence = collect_advice(_curve(dict.fromkeys(names, 0.2), dict.fromkeys(names, 0.8), images=5))
+    assert sentence.startswith("Collect c0, c1 and c2 first:")
     assert sentence.endswith("though for each class by itself the photos measured are too few to exclude chance.")
+    # One photo of five: no class is named, though all of them gained.
+    one = collect_advice(_curve(dict.fromkeys(names, 0.6), dict.fromkeys(names, 0.8), images=5))
+    assert one.startswith("Collect more photos of all classes:")
+
+
+@pytest.mark.parametrize("images", [5, 12, 30])
+def test_nothing_is_advised_that_chance_explains(images: int) -> None:
+    # No photo changed, or one: neither a gain, nor that more photos are of no use.
+    for whole in (0.6, 0.6 + 1 / images, 0.6 - 1 / images):
+        curve = _curve({"a": 0.6, "b": 0.6}, {"a": whole, "b": 0.6}, images)
+        text = " ".join(advice(curve))
+        assert not any(word in text for word in ("Collect", "gained", "Check the labels"))
+        assert all(row.gain_interval[0] < 0 < row.gain_interval[1] for row in curve.class_gains)
+    # The interval is wider in cross-validation.
+    folds = dataclasses.replace(curve, folds=5)
+    assert folds.gain(1)[1][1] > curve.gain(1)[1][1] > 0
 
 
 @pytest.mark.parametrize(
     ("gains", "doubt"),
     [
-        ({"a": 0.3, "b": 0.02, "c": 0.2}, ", though for b the photos measured are too few to exclude chance."),
-        ({"a": 0.3, "b": 0.02, "c": 0.02}, ", though for b and c the photos measured are too few to exclude chance."),
+        ({"a": 0.3, "b": 0.1, "c": 0.2}, ", though for b the photos measured are too few to exclude chance."),
+        ({"a": 0.3, "b": 0.1, "c": 0.1}, ", though for b and c the photos measured are too few to exclude chance."),
+        ({"a": 0.3, "b": 0.02, "c": 0.02}, "Collect a first: its recall still rose with more photos."),
         ({"a": 0.3, "b": 0.2, "c": 0.2}, "first: their recall still rose with more photos."),
         ({"a": 0.3, "b": 0.0, "c": 0.0}, "Collect a first: its recall still rose with more photos."),
     ],

@@ -68,9 +68,10 @@ def promotion_comparison(comparison: Comparison, name: str) -> PromotionComparis
 
 def _described(comparison: Comparison, found: PairedDifference, photos: Photos, p_value: float | None = None) -> str:
     low, high = (100 * limit for limit in found.interval)
+    test = "" if p_value is None else f", p {p_value:.2g}"
     return (
         f"{100 * found.difference:+.1f} points of {METRIC_NAMES[comparison.gate.metric]} "
-        f"(95 % interval {low:.1f} to {high:.1f}{'' if p_value is None else f', p {p_value:.2g}'}) on {found.images:,} photos {PHOTOS_IN_WORDS[photos]}"
+        f"(95 % interval {low:.1f} to {high:.1f}{test}) on {found.images:,} photos {PHOTOS_IN_WORDS[photos]}"
     )
 
 

@@ -36,6 +36,7 @@ def values(content: ReportContent) -> dict[str, Any]:
         "others": rows[_MAX_ROWS:],
         "images": len(curve.labels),
         "measured_on": curve.measured_on,
+        "folds": curve.folds,
     }
 
 
