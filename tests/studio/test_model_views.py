@@ -87,6 +87,17 @@ def test_suspected_labels_are_decided_by_one_key_each(page: "playwright.Page", m
     assert (dataset(models) / first).is_file()
 
 
+def test_the_class_of_which_more_is_to_be_collected_is_opened(page: "playwright.Page", models: ModelStudio) -> None:
+    show(page, models, "result")
+    page.get_by_role("link", name="Collect more of blue").click()
+    card = page.locator(".class-card[data-key='class blue']")
+    playwright.expect(card).to_be_focused()
+    playwright.expect(card).to_have_attribute("aria-pressed", "true")
+    playwright.expect(page.locator(".class-tools h2")).to_contain_text("blue")
+    page.goto(f"{models.studio.url}#photos/{DATASET}/none%2F%25")
+    page.get_by_text("There is no class none/% any more").wait_for()
+
+
 def test_a_label_that_another_tab_has_changed_is_explained(page: "playwright.Page", models: ModelStudio) -> None:
     show(page, models, "result")
     photo, given, suggested = ISSUES[0]

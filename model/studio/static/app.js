@@ -3,6 +3,7 @@
 import { element, replace } from "./elements.js";
 import { Events } from "./events.js";
 import { watchKeys } from "./keys.js";
+import { offerLink } from "./link.js";
 import { request, session } from "./request.js";
 import { openSession, signIn } from "./sign_in.js";
 import { State } from "./state.js";
@@ -15,7 +16,7 @@ const main = document.querySelector("#main");
 const context = { request, events, state, text, number, duration, announce, navigate, address, argument: "" };
 
 let leave = () => {};
-let shown = { name: "", argument: "" };
+let shown = { name: "", argument: "", part: "" };
 let visits = 0;
 
 async function start() {
@@ -32,6 +33,7 @@ async function start() {
   state.update(await request.get("/api/state"));
   window.addEventListener("hashchange", show);
   watchKeys(context, VIEWS);
+  offerLink(context);
   await show();
 }
 
@@ -42,14 +44,14 @@ async function receiveTrainings(trainings) {
   state.update(isGone ? await request.get("/api/state").catch(() => null) : { trainings });
 }
 
-/** Shows the view that the address names: #training/photos. */
+/** Shows the view that the address names: #training/photos; #photos/leaves/oak is a class of a dataset. */
 async function show() {
-  const [name, ...rest] = decodeURIComponent(location.hash.slice(1)).split("/");
+  const [name, given, part = ""] = location.hash.slice(1).split("/").map(decoded);
   const view = VIEWS.find((one) => one.name === name) ?? VIEWS[0];
-  const argument = rest.join("/") || state.chosen[view.of];
+  const argument = given || state.chosen[view.of];
   if (name === "main") return main.focus();
-  if (view.name === shown.name && argument === shown.argument) return;
-  shown = { name: view.name, argument };
+  if (view.name === shown.name && argument === shown.argument && part === shown.part) return;
+  shown = { name: view.name, argument, part };
   state.choose({ [view.of]: argument });
   drawNavigation(view.name);
   const visit = ++visits;
@@ -61,7 +63,7 @@ async function show() {
   const { view: module } = await view.load();
   if (visit !== visits) return;
   document.title = `${text(`${view.name}.title`)} · Topgraft`;
-  leave = module.mount(main, { ...context, argument }) ?? (() => {});
+  leave = module.mount(main, { ...context, argument, part }) ?? (() => {});
   announce(text(`${view.name}.title`));
 }
 
@@ -70,9 +72,18 @@ function navigate(name, argument = "") {
   location.hash = address(name, argument).slice(1);
 }
 
-/** The address of a view for links. */
-function address(name, argument = "") {
-  return argument ? `#${name}/${encodeURIComponent(argument)}` : `#${name}`;
+/** The address of a view for links; `part` is a class of the dataset that `argument` names. */
+function address(name, argument = "", part = "") {
+  return `#${[name, argument, part].filter(Boolean).map(encodeURIComponent).join("/")}`;
+}
+
+/** A part of an address, which a user may have typed. */
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }
 
 /** Says a sentence to users of screen readers. */
@@ -91,8 +102,9 @@ function drawTools() {
     element("option", { value: name, selected: name === language, lang: name }, label),
   );
   const choice = element("select", { "aria-label": text("app.language"), onchange: (event) => chooseLanguage(event.target.value) }, options);
+  const browser = element("button.plain.wide", { type: "button", id: "show-link", hidden: true, "aria-label": text("app.another_browser"), title: text("app.another_browser") }, element("span.long", {}, text("app.another_browser")), element("span.short", { "aria-hidden": "true" }, "⧉"));
   const keys = element("button.plain", { type: "button", id: "show-keys", hidden: true, "aria-label": text("app.keys"), title: text("app.keys") }, "?");
-  replace(document.querySelector("#tools"), choice, keys);
+  replace(document.querySelector("#tools"), browser, choice, keys);
 }
 
 /** What concerns all views: no connection, and who else reaches the studio. */

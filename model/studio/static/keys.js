@@ -1,6 +1,6 @@
 // Keys: ? shows the list, the numbers go to the views; a view adds its own by `context.keys`.
 
-import { button, element } from "./elements.js";
+import { element } from "./elements.js";
 
 /** Listens to the keys of the application, and shows the list of all keys. */
 export function watchKeys(context, views) {
@@ -17,7 +17,7 @@ export function watchKeys(context, views) {
     dialog.replaceChildren(
       element("h2", { id: "keys-title" }, text("app.keys")),
       element("dl", {}, rows.map(([key, meaning]) => element("div", {}, element("dt", {}, element("kbd", {}, key)), element("dd", {}, meaning)))),
-      element("form.row", { method: "dialog" }, button(text("app.another_browser"), (event) => showLink(event, context)), element("button.main", {}, text("app.close"))),
+      element("form", { method: "dialog" }, element("button.main", {}, text("app.close"))),
     );
     dialog.showModal();
   };
@@ -30,14 +30,6 @@ export function watchKeys(context, views) {
     if (event.key === "?") open();
     else if (view && document.querySelector("#main").dataset.keys !== "digits") context.navigate(view.name);
   });
-}
-
-/** Replaces the button by a link that opens the studio in another browser. */
-async function showLink(event, { request, text }) {
-  const { token } = await request.post("/api/link");
-  const link = element("input", { type: "text", readonly: true, value: `${location.origin}/#token=${token}`, onfocus: () => link.select() });
-  event.target.replaceWith(element("label.field.grow", {}, text("app.link_for_once"), link));
-  link.focus();
 }
 
 /** The keys of a view, of a text such as "Enter: train; Escape: close". */

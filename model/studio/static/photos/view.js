@@ -38,6 +38,7 @@ class Photos {
       done: () => this.#read(),
       failed: (error) => this.#complain(error),
     });
+    if (context.part) this.#source = { kind: "class", name: context.part };
     this.grid = new Grid({
       label: this.text("photos.grid"),
       address: (photo) => this.#address("thumbnail", photo),
@@ -111,6 +112,7 @@ class Photos {
       const sources = sourcesOf(this.#dataset, this.text);
       const source = sources.find((one) => isSame(one, this.#source)) ?? sources[0] ?? null;
       await this.#show(source, isSame(source, this.#source));
+      this.#focusPart();
       if (!this.#found.verdict) {
         const { verdict } = await this.context.request.get(this.actions.path("/check"));
         if (verdict) this.#judge({ verdict, checking: false });
@@ -119,6 +121,17 @@ class Photos {
       if (error.status === 422) this.#goElsewhere();
       else if (error.status !== 0) this.#complain(error);
     }
+  }
+
+  /** The address names a class: its card has the focus once. */
+  #focusPart() {
+    const { part } = this.context;
+    if (!part || this.wasFocused) return;
+    this.wasFocused = true;
+    const card = this.cards.querySelector(`[data-key="${CSS.escape(`class ${part}`)}"]`);
+    if (!card) return this.#complain(new Error(this.text("photos.no_class", { name: part })));
+    card.focus();
+    card.scrollIntoView({ block: "nearest" });
   }
 
   /** The dataset has been renamed or deleted by another program: show the first one. */

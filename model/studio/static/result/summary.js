@@ -2,6 +2,7 @@
 
 import { button, element } from "../elements.js";
 import { messageOf, modelPath, problem } from "../models.js";
+import { todays } from "../renamed.js";
 
 /** What to expect, and whether this model answers; `reload` is called after a change. */
 export function summary(model, context, reload) {
@@ -63,7 +64,7 @@ export function weakest(model, context) {
       element("span.soft", {}, found(one, text)),
       meter(one, number),
       model.dataset.name &&
-        element("a.plain", { href: address("photos", model.dataset.name) }, text("result.collect", { name: one.class })),
+        element("a.plain", { href: address("photos", model.dataset.name, todays(model, one.class)) }, text("result.collect", { name: one.class })),
     );
   return [heading, element("p.soft", {}, text("result.weakest_lead")), element("ul.weakest", {}, model.weakest.map(row))];
 }
