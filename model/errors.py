@@ -36,8 +36,12 @@ Each takes one positional string, so that it survives pickling between processes
 """
 
 import errno
+from collections.abc import Mapping
+from typing import TypeVar
 
 from model.shown import printable_text
+
+_Coded = TypeVar("_Coded", bound="TopgraftError")
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Numbers of an OSError if there is no space for a file: on the disk, by the quota, or by the limit of the process."""
@@ -48,13 +52,22 @@ class TopgraftError(Exception):
 
     Attributes:
         message: of visible characters and line feeds: it is shown on terminals, in logs and in answers.
+        code: name of the message, by which a page shows it in another language; empty without one.
+        values: what the message contains, by name.
     """
 
     exit_status = 1
+    code = ""
+    values: Mapping[str, str | int] = {}
 
     def __init__(self, message: str) -> None:
         self.message = printable_text(message)
         super().__init__(self.message)
+
+    def coded(self: _Coded, code: str, **values: str | int) -> _Coded:
+        """This error with `code` and `values`."""
+        self.code, self.values = code, values
+        return self
 
 
 class ConfigError(TopgraftError):

@@ -24,6 +24,7 @@ from model.curation.places import (
 from model.curation.plans import KINDS, Change, MovePhotos, Names, steps_back, steps_of
 from model.curation.space import full_disk
 from model.errors import DatasetError
+from model.shown import printable
 
 _BLOCK = 1 << 20
 _NEW = "new-"
@@ -128,13 +129,13 @@ def undo(dataset: Path, by: str = "", number: int | None = None) -> Applied:
     with _editable(dataset):
         last = undoable(journal.entries(dataset))
         if not last:
-            raise DatasetError(f"{dataset.name}: expected a change to undo, there is none")
+            raise DatasetError(f"{dataset.name}: expected a change to undo, there is none").coded("nothing_to_undo")
         numbers = tuple(entry.number for entry in last)
         if number is not None and number not in numbers:
             raise DatasetError(
                 f"{dataset.name}: expected change {number} to be the last one, found change {numbers[0]}, which was "
                 "made by another page or program. See the history of the dataset in the view Photos"
-            )
+            ).coded("not_the_last_change")
         entry = Entry(0, "", UNDO, {"kind": last[0].kind, "details": dict(last[0].details)}, by, undoes=numbers)
         return _applied(dataset, entry, steps_back(dataset, last))
 
@@ -173,7 +174,7 @@ def check_editable(dataset: Path) -> None:
         raise DatasetError(
             f"{dataset.name}: expected a dataset with a folder per class, which can be changed here, found another "
             "layout. Copy its photos into a new dataset first"
-        )
+        ).coded("not_editable", name=printable(dataset.name))
 
 
 def _created(dataset: Path, class_name: str) -> list[Step]:

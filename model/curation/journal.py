@@ -91,7 +91,9 @@ def locked(dataset: Path) -> Iterator[None]:
             _finish(dataset)
             yield
     except BlockingIOError as error:
-        raise StorageBusyError(f"{dataset}: another process is changing the dataset. Try again later") from error
+        raise StorageBusyError(f"{dataset}: another process is changing the dataset. Try again later").coded(
+            "dataset_busy"
+        ) from error
 
 
 def entries(dataset: Path) -> list[Entry]:

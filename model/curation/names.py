@@ -10,6 +10,7 @@ from model.dataset.listing import DATASET_FILES
 from model.errors import DatasetError
 from model.files.browsing import is_hidden
 from model.received import quoted
+from model.shown import printable
 
 MAX_NAME_BYTES = 120
 """Maximum length of a name in UTF-8: file systems allow 255, and a number may be added."""
@@ -37,37 +38,39 @@ def checked_class_name(name: str, existing: Collection[str] = (), what: str = "c
     """
     composed = unicodedata.normalize("NFC", name).strip()
     if reason := _fault(composed):
-        raise DatasetError(f"expected the name of a {what}, received {quoted(name)}: {reason}. Choose another name")
+        code, sentence = reason
+        message = f"expected the name of a {what}, received {quoted(name)}: {sentence}. Choose another name"
+        raise DatasetError(message).coded(code, name=printable(name[:MAX_NAME_BYTES]))
     if what == "class" and (split_of(composed) or describes_no_class(composed) or composed == DATASET_FILES):
         raise DatasetError(
             f"expected the name of a class, received {quoted(name)}: a folder of this name is read as a part of a "
             "dataset, not as a class. Choose another name"
-        )
+        ).coded("name_of_part", name=printable(name))
     folded = _comparable(composed)
     for other in existing:
         if _comparable(other) == folded:
             raise DatasetError(
                 f"expected a new name of a {what}, received {quoted(name)}: there is {quoted(other)} already, "
                 "and both look alike. Choose another name, or merge the two"
-            )
+            ).coded("name_taken", name=printable(name), other=printable(other))
     return composed
 
 
-def _fault(name: str) -> str:
-    """Why a composed name is not accepted; empty for an accepted one."""
+def _fault(name: str) -> tuple[str, str] | None:
+    """Code and text of the reason why a composed name is not accepted; None for an accepted one."""
     if not name:
-        return "it is empty"
+        return "name_empty", "it is empty"
     if len(name.encode("utf-8", "surrogatepass")) > MAX_NAME_BYTES:
-        return f"it is longer than {MAX_NAME_BYTES} bytes"
+        return "name_too_long", f"it is longer than {MAX_NAME_BYTES} bytes"
     if _UNUSABLE.search(name):
-        return 'it has a line break, a control character or one of < > : " / \\ | ? *'
+        return "name_unusable", 'it has a line break, a control character or one of < > : " / \\ | ? *'
     if any(unicodedata.category(char) in _INVISIBLE and char not in _JOINERS for char in name):
-        return "it has an invisible character"
+        return "name_invisible", "it has an invisible character"
     if is_hidden(name) or name.endswith("."):
-        return "systems hide files of this name, or it ends with a dot"
+        return "name_hidden", "systems hide files of this name, or it ends with a dot"
     if _RESERVED_BY_WINDOWS.fullmatch(name):
-        return "Windows reserves it"
-    return ""
+        return "name_reserved", "Windows reserves it"
+    return None
 
 
 def _comparable(name: str) -> str:

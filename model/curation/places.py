@@ -23,6 +23,7 @@ from model.errors import DatasetError
 from model.files.browsing import is_hidden
 from model.received import quoted
 from model.results import SPLITS
+from model.shown import printable
 
 CURATION = ".curation"
 """Hidden folder of a dataset with everything but its classes."""
@@ -149,7 +150,7 @@ def checked_photo(dataset: Path, photo: str) -> Path:
         raise DatasetError(
             f"expected a photo of the dataset {dataset.name}, received {quoted(photo)}: there is no such photo. "
             "It may have been moved meanwhile: load the page again"
-        )
+        ).coded("photo_gone", name=printable(photo))
     return path
 
 

@@ -10,6 +10,7 @@ from model.curation.names import checked_class_name, file_name, free_name
 from model.curation.places import CURATION, REMOVED, UNLABELLED, checked_photo, class_names, class_of, files_in
 from model.errors import ConfigError, DatasetError
 from model.received import quoted
+from model.shown import printable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,7 +193,7 @@ def existing_class(dataset: Path, name: str) -> str:
         raise DatasetError(
             f"expected a class of the dataset {dataset.name}, received {quoted(name)}: there is no such class. It may "
             "have been renamed meanwhile: load the page again"
-        )
+        ).coded("class_gone", name=printable(name))
     return name
 
 

@@ -31,7 +31,7 @@ def full_disk(dataset: Path, state: str) -> Iterator[None]:
             raise StorageFullError(
                 f"{dataset.name}: no space is left on the disk of {dataset.parent}. {state}. Free some space, then try "
                 "again"
-            ) from error
+            ).coded("disk_full") from error
         raise StorageError(f"{dataset.name}: the dataset cannot be changed: {with_path(error)}. {state}") from error
 
 
@@ -52,7 +52,7 @@ def check_space(dataset: Path, size: int, max_bytes: int | None, coming: int = 0
         raise StorageFullError(
             f"{dataset.name}: expected {_gigabytes(needed)} GB of free space, found {_gigabytes(free)} GB on the disk "
             f"of {dataset.parent}{uploads}. Free some space, then try again"
-        )
+        ).coded("disk_small", needed=_gigabytes(needed), free=_gigabytes(free))
     if max_bytes is None:
         return
     used = bytes_below(dataset.parent)
@@ -61,7 +61,7 @@ def check_space(dataset: Path, size: int, max_bytes: int | None, coming: int = 0
             f"{dataset.name}: the datasets may take {_gigabytes(max_bytes)} GB (TOPGRAFT_STUDIO_MAX_GB), they take "
             f"{_gigabytes(used)} GB, and {_gigabytes(size)} GB are to be added{uploads}. Move datasets away, discard "
             "uploads that are not needed, or ask the operator for a higher limit"
-        )
+        ).coded("data_full", limit=_gigabytes(max_bytes), used=_gigabytes(used + coming), size=_gigabytes(size))
 
 
 def bytes_left(dataset: Path, max_bytes: int | None, coming: int = 0) -> int:

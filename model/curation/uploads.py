@@ -346,7 +346,9 @@ def _plan(dataset: Path, upload: str) -> Plan:
         raise ConfigError(f"expected an upload of this dataset, received {quoted(upload)}")
     path = dataset / INCOMING / upload / PLAN
     if not path.is_file():
-        raise ConfigError(f"expected an upload that is not complete, received {quoted(upload)}: begin it again")
+        raise ConfigError(f"expected an upload that is not complete, received {quoted(upload)}: begin it again").coded(
+            "upload_gone"
+        )
     return _read_plan(path)
 
 

@@ -18,6 +18,7 @@ from model.curation.uploads import Progress, unfinished
 from model.curation.verdict import read_verdict, start_check
 from model.errors import DatasetError, TopgraftError
 from model.received import quoted
+from model.shown import printable
 from model.studio.events import Events
 from model.studio.keys import WORKSPACE
 from model.studio.overview import dataset_folders
@@ -45,7 +46,7 @@ def find_dataset(workspace: Workspace, name: str) -> Path:
     if found is None:
         raise DatasetError(
             f"expected the name of a dataset in {workspace.data}, received {quoted(name)}: there is no such dataset"
-        )
+        ).coded("dataset_gone", name=printable(name))
     return found
 
 

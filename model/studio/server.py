@@ -100,14 +100,15 @@ def run(app: web.Application, exposure: Exposure, when_ready: Callable[[], None]
 
 @web.middleware
 async def _errors_as_messages(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer errors as `{"message": ...}`; what is not expected is logged, and not shown."""
+    """Answer errors as `{"message": ...}`, some with a code; what is not expected is logged, and not shown."""
     try:
         return await handler(request)
     except web.HTTPException as error:
         return web.json_response({"message": f"{error.status}: {error.reason}."}, status=error.status)
     except TopgraftError as error:
         status = next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
-        return web.json_response({"message": error.message}, status=status)
+        coded = {"code": error.code, "values": error.values} if error.code else {}
+        return web.json_response({"message": error.message} | coded, status=status)
     except (asyncio.CancelledError, ConnectionError):
         raise
     except Exception:

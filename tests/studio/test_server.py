@@ -1,9 +1,12 @@
 """The server of the studio: its files, its headers, and data for sessions only."""
 
+import ast
 import json
+import re
 import socket
 import subprocess
 import sys
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -16,6 +19,7 @@ from tests.support.studio_server import Studio
 pytestmark = pytest.mark.slow
 
 STATIC = ROOT / "model" / "studio" / "static"
+REASONS = re.compile(r'return "(name_\w+)", ')
 
 
 def test_the_shell_and_its_modules_are_served(studio: Studio) -> None:
@@ -33,8 +37,29 @@ def test_the_state_of_an_empty_workspace(studio: Studio) -> None:
 
 @pytest.mark.parametrize("language", ["fr"])
 def test_each_language_has_the_same_texts(language: str) -> None:
-    english, other = (json.loads((STATIC / "texts" / f"{name}.json").read_text()) for name in ("en", language))
-    assert list(other) == list(english)
+    """English messages and helps of options come from the server, and have translations only."""
+    english, other = texts_of("en"), texts_of(language)
+    assert [key for key in other if not key.startswith(("error.", "option."))] == list(english)
+
+
+def texts_of(language: str) -> dict[str, Any]:
+    texts: dict[str, Any] = json.loads((STATIC / "texts" / f"{language}.json").read_text())
+    return texts
+
+
+def test_every_message_with_a_code_is_translated_with_its_values() -> None:
+    codes: dict[str, set[str]] = {}
+    for path in [*(ROOT / "model" / "curation").glob("*.py"), *(ROOT / "model" / "studio").rglob("*.py")]:
+        for call in ast.walk(ast.parse(path.read_text())):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "coded":
+                names = {str(one.arg) for one in call.keywords}
+                given = call.args[0]
+                found = [given.value] if isinstance(given, ast.Constant) else REASONS.findall(path.read_text())
+                codes |= {str(one): names for one in found}
+    translated = {key.partition(".")[2]: text for key, text in texts_of("fr").items() if key.startswith("error.")}
+    assert sorted(translated) == sorted(codes) and len(codes) > 20
+    for code, text in translated.items():
+        assert set(re.findall(r"{(\w+)}", text)) <= codes[code], code
 
 
 def test_the_service_has_the_same_port_at_each_start_where_it_is_free() -> None:

@@ -33,6 +33,12 @@ def test_every_group_and_choice_has_a_name(language: str) -> None:
     assert [key for key in keys if key not in texts] == []
 
 
+def test_every_option_of_the_form_has_a_french_help() -> None:
+    texts = json.loads((ROOT / "model" / "studio" / "static" / "texts" / "fr.json").read_text())
+    translated = [key.partition(".")[2] for key in texts if key.startswith("option.")]
+    assert sorted(translated) == sorted(name for names in GROUPS.values() for name in names)
+
+
 def test_a_field_has_what_a_form_needs() -> None:
     fields = {field["name"]: field for group in option_groups() for field in group["fields"]}
     size = fields["image_size"]

@@ -15,6 +15,7 @@ from model.curation.plans import change_from_json
 from model.errors import ConfigError
 from model.received import quoted
 from model.resources import available_processors
+from model.shown import printable
 from model.storage.places import is_remote
 from model.studio.bodies import json_body
 from model.studio.datasets import (
@@ -129,9 +130,13 @@ async def _import(request: web.Request) -> web.Response:
     source = _text(await json_body(request), "source")
     workspace = request.app[WORKSPACE]
     if not is_remote(source) and (workspace.data / source).resolve() == dataset.resolve():
-        raise ConfigError(f"expected another dataset to import, received {quoted(source)} itself")
+        raise ConfigError(f"expected another dataset to import, received {quoted(source)} itself").coded(
+            "import_itself"
+        )
     if not is_remote(source) and not _is_below(workspace.data / source, workspace.data):
-        raise ConfigError(f"expected a dataset in {workspace.data}, or remote:path, received {quoted(source)}")
+        raise ConfigError(f"expected a dataset in {workspace.data}, or remote:path, received {quoted(source)}").coded(
+            "import_elsewhere", name=printable(source)
+        )
     await asyncio.to_thread(changes.check_editable, dataset)
     after = len(await asyncio.to_thread(journal.entries, dataset))
     arguments = {"dataset": dataset.name, "source": source, "by": user_of({}), "after": after}

@@ -113,7 +113,7 @@ async def _compare(request: web.Request) -> web.Response:
     body = await json_body(request)
     base, new, dataset = (text_of(body, name) for name in ("base", "new", "dataset"))
     if base == new:
-        raise ConfigError(f"expected two models, received {base} twice. Choose another one")
+        raise ConfigError(f"expected two models, received {base} twice. Choose another one").coded("same_model")
     allowed = await asyncio.to_thread(restrict_paths, TrainConfig(dataset=dataset), request.app[WORKSPACE])
     arguments = {"base": base, "new": new, "dataset": allowed.dataset}
     task = request.app[TASKS].start(f"compare/{base}/{new}", "compare", arguments)

@@ -72,7 +72,7 @@ async def _correct(request: web.Request) -> web.Response:
 async def _add(request: web.Request) -> web.Response:
     query = {name: request.query.get(name, "") for name in ("dataset", "class", "model", "name", "by")}
     if not query["class"]:
-        raise ConfigError("class: expected the class of the photo, received nothing")
+        raise ConfigError("class: expected the class of the photo, received nothing").coded("class_missing")
     dataset = await asyncio.to_thread(find_dataset, request.app[WORKSPACE], query["dataset"])
     with scratch_folder("studio") as folder:
         received = folder / "photo"

@@ -1,7 +1,8 @@
 // A link that opens the studio once, in another browser.
 
 import { button, element } from "./elements.js";
-import { messageOf, problem } from "./models.js";
+import { messageOf } from "./messages.js";
+import { problem } from "./models.js";
 
 /** Shows the button that makes such a link. */
 export function offerLink(context) {
@@ -37,6 +38,6 @@ async function showLink(context) {
     content.append(element("label.field.grow", {}, text("app.link_for_once"), link), element("div.row", {}, copy, copied));
     link.focus();
   } catch (error) {
-    content.append(problem(messageOf(error, context)));
+    content.append(problem(messageOf(error)));
   }
 }

@@ -1,6 +1,7 @@
 // What the views of a model share: the choice of the model, and what is shown without one.
 
 import { element, replace } from "./elements.js";
+import { english } from "./messages.js";
 
 /**
  * A view of one model: that of the address, or else the latest one.
@@ -33,7 +34,7 @@ function mount(main, context, name, draw) {
     leave = () => {};
     replace(content);
     if (!model) replace(content, nothing(context));
-    else if (model.problem) replace(content, problem(text("app.model_damaged", { problem: model.problem })));
+    else if (model.problem) replace(content, problem([text("app.model_damaged"), " ", english(model.problem)]));
     else leave = draw(content, context, model.name) ?? (() => {});
   });
   return () => {
@@ -42,19 +43,9 @@ function mount(main, context, name, draw) {
   };
 }
 
-/** A message that something is wrong, which screen readers read at once. */
+/** A message that something is wrong, a text or an element, which screen readers read at once. */
 export function problem(message) {
   return element("p.notice", { role: "alert" }, message);
-}
-
-/** The message of an error of a request. */
-export function messageOf(error, { text }) {
-  return error.status === 0 || !error.message ? text("app.offline") : sentence(error.message);
-}
-
-/** A text that begins with a capital letter. */
-export function sentence(message) {
-  return message.charAt(0).toUpperCase() + message.slice(1);
 }
 
 /** The path of a request about a model. */

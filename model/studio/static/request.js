@@ -1,10 +1,10 @@
 // Requests to the studio's own server. Errors have a message for the user.
 
-/** An answer that is an error; `status` is 0 if the server does not answer. */
+/** An answer that is an error; `status` is 0 if the server does not answer. `code` and `values` are for translations. */
 export class RequestError extends Error {
-  constructor(message, status) {
+  constructor(message, status, code = "", values = {}) {
     super(message);
-    this.status = status;
+    Object.assign(this, { status, code, values });
   }
 }
 
@@ -32,7 +32,7 @@ export async function send(path, { method = "GET", body, signal, headers = {}, r
     throw new RequestError("", 0);
   }
   if (answer.status === 401 && path !== "/api/session") session.required();
-  if (!answer.ok) throw new RequestError(await message(answer), answer.status);
+  if (!answer.ok) throw await errorOf(answer);
   return raw ? answer : answer.json();
 }
 
@@ -44,10 +44,7 @@ export const request = {
   raw: (path, options) => send(path, { ...options, raw: true }),
 };
 
-async function message(answer) {
-  try {
-    return String((await answer.json()).message ?? answer.status);
-  } catch {
-    return String(answer.status);
-  }
+async function errorOf(answer) {
+  const { message = answer.status, code, values } = await answer.json().catch(() => ({}));
+  return new RequestError(String(message), answer.status, code, values);
 }

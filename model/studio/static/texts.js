@@ -33,6 +33,11 @@ export function text(key, values = {}) {
   return form.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? shown(values[name]) : whole));
 }
 
+/** Whether there is a text. */
+export function hasText(key) {
+  return key in texts;
+}
+
 /** A number in the language of the user; options as of Intl.NumberFormat. */
 export function number(value, options) {
   return new Intl.NumberFormat(language, options).format(value);

@@ -1,6 +1,7 @@
 // Dialogs: questions for a name or a choice, the history, and a photo in full size.
 
-import { element } from "../elements.js";
+import { element, replace } from "../elements.js";
+import { messageOf } from "../messages.js";
 
 /**
  * Asks for a text, or for one of some choices.
@@ -40,7 +41,7 @@ export function ask({ title, label, accept, cancel, value = "", choices, hint, w
       await work(field.value);
       dialog.close();
     } catch (error) {
-      problem.textContent = error.message;
+      replace(problem, messageOf(error));
       problem.hidden = false;
       confirm.disabled = false;
       field.focus();
@@ -88,7 +89,7 @@ export async function showHistory(read, text) {
   }
 
   function fail(error) {
-    problem.textContent = error.message || text("app.offline");
+    replace(problem, messageOf(error));
     problem.hidden = false;
   }
 }

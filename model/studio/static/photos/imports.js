@@ -1,6 +1,7 @@
 // Imports into the dataset that is shown: they are tasks of the server, and are found again when the page is loaded.
 
 import { button, element, replace } from "../elements.js";
+import { english, messageOf } from "../messages.js";
 import { watchTasks } from "../tasks.js";
 
 const PHASES = ["download", "unpack", "import_labels", "import"];
@@ -33,6 +34,7 @@ export class Imports {
   }
 
   #show(task) {
+    if (typeof task.message === "string") task.message = english(task.message);
     const before = this.#tasks.get(task.key);
     if (before?.state !== "running") this.#shownAt.set(task.key, performance.now());
     this.#tasks.set(task.key, task);
@@ -44,7 +46,7 @@ export class Imports {
   #lose(keys, asked) {
     for (const [key, task] of this.#tasks) {
       if (task.state !== "running" || keys.includes(key) || this.#shownAt.get(key) > asked) continue;
-      this.#show({ ...task, state: "failed", message: this.context.text("photos.import_lost") });
+      this.#show({ ...task, state: "failed", message: element("span", {}, this.context.text("photos.import_lost")) });
     }
   }
 
@@ -69,7 +71,7 @@ export class Imports {
     const isRunning = task.state === "running";
     const value = task.total > 1 ? { value: task.done, max: task.total } : {};
     const label = { "aria-label": text("photos.importing", { source: this.#sourceOf(task) }) };
-    const again = () => this.start(this.#sourceOf(task)).catch((error) => this.#show({ ...task, message: error.message }));
+    const again = () => this.start(this.#sourceOf(task)).catch((error) => this.#show({ ...task, message: messageOf(error) }));
     return element(
       "div.upload.panel",
       { dataset: { state: task.state } },
@@ -86,9 +88,9 @@ export class Imports {
 
   #sentence(task) {
     const { text } = this.context;
-    const { state, phase, done, total, message, result } = task;
+    const { state, message, result } = task;
     const source = this.#sourceOf(task);
-    if (state === "failed") return text("photos.import_failed", { source, message });
+    if (state === "failed") return [text("photos.import_failed", { source }), " ", message];
     if (state === "cancelled") return text("photos.import_cancelled", { source });
     if (state === "running") return `${text("photos.importing", { source })} ${this.#progress(task)}`;
     return [text("photos.imported", { source, count: result.photos }), result.same ? ` ${text("photos.same", { count: result.same })}` : ""];

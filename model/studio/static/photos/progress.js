@@ -1,6 +1,7 @@
 // Progress of the uploads of this tab, what was refused, and uploads that wait for their files.
 
 import { button, element, replace } from "../elements.js";
+import { english, messageOf } from "../messages.js";
 
 /**
  * Draws the uploads of a dataset.
@@ -39,10 +40,10 @@ function row(upload, options) {
 }
 
 function sentence(upload, count, { text, duration }) {
-  const { progress, state, message } = upload;
+  const { progress, state, error } = upload;
   const arrived = progress?.arrived ?? 0;
   if (state === "done") return [text("photos.added", { count: progress.added }), progress.same ? ` ${text("photos.same", { count: progress.same })}` : ""];
-  if (state === "failed") return text("photos.upload_failed", { message: message || text("app.offline") });
+  if (state === "failed") return [text("photos.upload_failed"), " ", messageOf(error)];
   if (state === "cancelled") return text("photos.upload_cancelled", { arrived, count });
   if (state === "waiting") return text("photos.upload_waiting", { arrived, count });
   const seconds = upload.secondsLeft;
@@ -60,7 +61,7 @@ function refused(upload, { text, onmore }) {
     "details",
     { open: upload.isOpen, ontoggle: (event) => (upload.isOpen = event.target.open) },
     element("summary", {}, text("photos.refused", { count: refusals })),
-    element("ul", {}, listed.map(({ path, reason }) => element("li", {}, element("strong", {}, path), element("p.soft", {}, reason))),
+    element("ul", {}, listed.map(({ path, reason }) => element("li", {}, element("strong", {}, path), element("p.soft", {}, english(reason)))),
       left > 0 ? element("li", {}, button(text("photos.show_more", { count: left }), () => onmore(upload))) : null),
   );
 }

@@ -7,7 +7,7 @@ import { sendFiles } from "./sending.js";
 class Upload {
   progress = null;
   state = "sending";
-  message = "";
+  error = null;
   refused = null;
   isOpen = false;
   #control = new AbortController();
@@ -27,7 +27,7 @@ class Upload {
       });
       this.#change("done", this.progress);
     } catch (error) {
-      this.message = error.message;
+      this.error = error;
       this.#change(error.name === "AbortError" ? "cancelled" : "failed", this.progress);
     }
   }

@@ -1,6 +1,7 @@
 // The verdict beside the photos: what a training would meet, and the photos that it concerns.
 
 import { element, replace } from "../elements.js";
+import { english } from "../messages.js";
 
 const SHOWN = 5;
 
@@ -21,7 +22,7 @@ export function drawVerdict(panel, { verdict, checking }, options) {
     panel,
     heading(text),
     element("p.conclusion", { dataset: { ready: String(ready) } }, text(conclusionOf(verdict))),
-    verdict.problem ? element("p.soft", {}, verdict.problem) : null,
+    verdict.problem ? element("p.soft", {}, english(verdict.problem)) : null,
     state,
     ready ? train : null,
     findingsOf(verdict, options),
@@ -54,7 +55,7 @@ function findingsOf(verdict, options) {
     const values = { largest, smallest, most: verdict.classes[largest], least: verdict.classes[smallest] };
     findings.push(finding(text("photos.imbalance", values), null));
   }
-  for (const remark of remarks) findings.push(finding(remark, null));
+  for (const remark of remarks) findings.push(finding(english(remark), null));
   return element("ul.findings", {}, findings);
 }
 
@@ -64,7 +65,7 @@ function finding(sentence, details, open = false) {
 }
 
 function unreadable({ unreadable: photos }, options) {
-  const row = ([photo, reason]) => element("li", {}, link(photo, options), element("p.soft", {}, reason));
+  const row = ([photo, reason]) => element("li", {}, link(photo, options), element("p.soft", {}, english(reason)));
   return limited(photos, row, options);
 }
 

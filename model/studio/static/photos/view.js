@@ -2,6 +2,7 @@
 
 import { filesOfDrop, filesOfInput } from "/page/files.js";
 import { button, element, replace } from "../elements.js";
+import { english, messageOf } from "../messages.js";
 import { Actions } from "./actions.js";
 import { DRAGGED, drawCards, isSame, queryOf, sourcesOf } from "./cards.js";
 import { showPhoto } from "./dialogs.js";
@@ -204,7 +205,7 @@ class Photos {
     const { text } = this;
     this.drop.classList.toggle("compact", hasPhotos);
     if (!editable) {
-      replace(this.drop, element("p", {}, text(this.#dataset.problem ? "photos.unreadable_dataset" : "photos.read_only"), this.#dataset.problem ? ` ${this.#dataset.problem}` : ""), this.#dataset.problem ? null : button(text("photos.copy"), () => this.actions.newDataset(this.name)));
+      replace(this.drop, element("p", {}, text(this.#dataset.problem ? "photos.unreadable_dataset" : "photos.read_only"), " ", english(this.#dataset.problem)), this.#dataset.problem ? null : button(text("photos.copy"), () => this.actions.newDataset(this.name)));
       return;
     }
     const into = this.#source?.kind === "class" && hasPhotos ? this.#source.name : null;
@@ -331,8 +332,7 @@ class Photos {
   }
 
   #complain(error) {
-    const message = error.message || this.text("app.offline");
-    replace(this.complaint, element("p", {}, message), button(this.text("app.close"), () => (this.complaint.hidden = true)));
+    replace(this.complaint, element("p", {}, messageOf(error)), button(this.text("app.close"), () => (this.complaint.hidden = true)));
     this.complaint.hidden = false;
   }
 

@@ -1,7 +1,8 @@
 // Training again with the options of a model.
 
 import { button } from "../elements.js";
-import { messageOf, problem } from "../models.js";
+import { messageOf } from "../messages.js";
+import { problem } from "../models.js";
 
 /** A button that trains again on the same dataset, and goes to the view of trainings. */
 export function trainAgain(model, context, isMain) {
@@ -13,7 +14,7 @@ export function trainAgain(model, context, isMain) {
       navigate("training", model.dataset.name);
     } catch (error) {
       target.disabled = false;
-      target.after(problem(messageOf(error, context)));
+      target.after(problem(messageOf(error)));
     }
   };
   return button(text("result.train_again"), start, { class: isMain ? "main" : "", disabled: !model.dataset.exists });

@@ -1,7 +1,8 @@
 // Two models side by side: on the same photos, with the page of the comparison.
 
 import { button, element, replace } from "../elements.js";
-import { messageOf, problem, sentence } from "../models.js";
+import { english, messageOf, sentence } from "../messages.js";
+import { problem } from "../models.js";
 import { watchTasks } from "../tasks.js";
 
 /** Draws the choice of another model; returns what ends the view. */
@@ -28,7 +29,7 @@ export function drawComparison(parent, model, context) {
       show(await request.post("/api/comparisons", { base: choice.value, new: model.name, dataset }));
     } catch (error) {
       start.disabled = false;
-      replace(outcome, problem(messageOf(error, context)));
+      replace(outcome, problem(messageOf(error)));
     }
   }
 
@@ -38,7 +39,7 @@ export function drawComparison(parent, model, context) {
     if (drawn === shown) return;
     shown = drawn;
     if (task.state === "running") replace(outcome, progress(text("result.comparing"), task));
-    else if (task.state === "failed") replace(outcome, problem(task.message));
+    else if (task.state === "failed") replace(outcome, problem(english(task.message)));
     else replace(outcome, compared(task.result, text));
   }
 
@@ -63,8 +64,8 @@ function progress(label, { done = 0, total = 0 } = {}) {
 function compared({ base, new: newer, sentences, has_page: hasPage, warnings }, text) {
   const address = `/api/comparisons/${encodeURIComponent(base)}/${encodeURIComponent(newer)}`;
   return [
-    sentences.map((one) => element("p.sentence.small", {}, one)),
-    warnings.map((one) => element("p.soft", {}, `${sentence(one)}.`)),
+    sentences.map((one) => element("p.sentence.small", {}, english(one))),
+    warnings.map((one) => element("p.soft", {}, english(`${sentence(one)}.`))),
     hasPage && element("iframe", { src: address, sandbox: "allow-scripts", title: text("result.side_by_side") }),
   ];
 }

@@ -2,7 +2,8 @@
 
 import { button, element, replace } from "../elements.js";
 import { watchLetters } from "../letters.js";
-import { messageOf, modelPath, problem } from "../models.js";
+import { messageOf } from "../messages.js";
+import { modelPath, problem } from "../models.js";
 import { addressOfPhoto } from "../photos.js";
 import { renamedNote } from "../renamed.js";
 import { trainAgain } from "./again.js";
@@ -37,7 +38,7 @@ class Review {
       this.checked = found.issues.length > 0;
       this.draw();
     } catch (error) {
-      replace(this.parent, this.heading, problem(messageOf(error, this.context)), button(text("app.again"), () => this.load()));
+      replace(this.parent, this.heading, problem(messageOf(error)), button(text("app.again"), () => this.load()));
     }
   }
 
@@ -103,7 +104,7 @@ class Review {
       await act(this.context);
       this.context.announce(said(this.context.text));
     } catch (error) {
-      message = messageOf(error, this.context);
+      message = messageOf(error);
     }
     this.#busy = false;
     this.draw(message);

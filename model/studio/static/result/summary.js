@@ -1,7 +1,8 @@
 // The first sentence of a result, the classes with the most errors, and the choice of the model that is used.
 
 import { button, element } from "../elements.js";
-import { messageOf, modelPath, problem } from "../models.js";
+import { messageOf } from "../messages.js";
+import { modelPath, problem } from "../models.js";
 import { todays } from "../renamed.js";
 
 /** What to expect, and whether this model answers; `reload` is called after a change. */
@@ -39,7 +40,7 @@ function choice(model, context, reload) {
       await reload();
     } catch (error) {
       event.target.disabled = false;
-      parent.append(problem(messageOf(error, context)));
+      parent.append(problem(messageOf(error)));
     }
   };
   const use = (event) => act(event, modelPath(model.name, "/use"), text("result.in_use"));

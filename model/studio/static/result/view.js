@@ -1,7 +1,8 @@
 // The view Result: what to expect of a model, what would make it better, and its report.
 
 import { element, replace } from "../elements.js";
-import { messageOf, modelPath, modelView, problem } from "../models.js";
+import { messageOf } from "../messages.js";
+import { modelPath, modelView, problem } from "../models.js";
 import { drawComparison } from "./comparison.js";
 import { drawLabels } from "./labels.js";
 import { summary, weakest } from "./summary.js";
@@ -26,7 +27,7 @@ function draw(parent, context, model) {
       ends.push(drawLabels(parts.labels, found, context), drawComparison(parts.comparison, found, context));
       replace(report, element("h2", {}, text("result.report")), found.has_report ? frame(model, text) : element("p.soft", {}, text("result.no_report")));
     } catch (error) {
-      if (!ended) replace(parent, problem(messageOf(error, context)));
+      if (!ended) replace(parent, problem(messageOf(error)));
     }
   }
   load();

@@ -1,7 +1,8 @@
 // Downloads: each format is prepared once, in the background, and checked against the model.
 
 import { button, element, replace } from "../elements.js";
-import { messageOf, modelPath, problem } from "../models.js";
+import { english, messageOf } from "../messages.js";
+import { modelPath, problem } from "../models.js";
 import { watchTasks } from "../tasks.js";
 
 const INT8 = "int8";
@@ -21,7 +22,7 @@ export function drawDownloads(parent, model, context) {
       found = await request.get(modelPath(model, "/downloads"));
       draw();
     } catch (error) {
-      replace(notice, problem(messageOf(error, context)));
+      replace(notice, problem(messageOf(error)));
     }
   }
 
@@ -31,7 +32,7 @@ export function drawDownloads(parent, model, context) {
     try {
       show(await request.post(modelPath(model, `/download/${format}`)));
     } catch (error) {
-      replace(notice, problem(messageOf(error, context)));
+      replace(notice, problem(messageOf(error)));
     }
   }
 
@@ -63,7 +64,7 @@ export function drawDownloads(parent, model, context) {
       element("strong", {}, text(`share.${format}`)),
       element("span.soft", {}, text(`share.${format}_lead`)),
       element("span.action", {}, action),
-      task?.state === "failed" && problem(task.message),
+      task?.state === "failed" && problem(english(task.message)),
     );
   }
 
@@ -81,7 +82,7 @@ export function drawDownloads(parent, model, context) {
       context.navigate("training", dataset.name);
     } catch (error) {
       target.disabled = false;
-      replace(notice, problem(messageOf(error, context)));
+      replace(notice, problem(messageOf(error)));
     }
   }
 

@@ -1,7 +1,8 @@
 // Programs that use the model through the service of this studio, to copy.
 
 import { button, element, replace } from "../elements.js";
-import { messageOf, modelPath, problem } from "../models.js";
+import { messageOf } from "../messages.js";
+import { modelPath, problem } from "../models.js";
 
 const LANGUAGES = { curl: "curl", python: "Python" };
 
@@ -12,7 +13,7 @@ export function drawPrograms(parent, model, context) {
   replace(parent, element("h2", {}, text("share.programs")), element("p.soft", {}, text("share.programs_lead")), programs);
   request.get(modelPath(model, "/snippets")).then(
     (found) => replace(programs, Object.keys(LANGUAGES).map((name) => program(name, found[name], context))),
-    (error) => replace(programs, problem(messageOf(error, context))),
+    (error) => replace(programs, problem(messageOf(error))),
   );
   return () => {};
 }

@@ -1,7 +1,8 @@
 // Publishing: the steps that the command takes, their checks, and the public link.
 
 import { button, element, replace } from "../elements.js";
-import { messageOf, modelPath, problem } from "../models.js";
+import { english, messageOf } from "../messages.js";
+import { modelPath, problem } from "../models.js";
 import { watchTasks } from "../tasks.js";
 
 const STEP = "step";
@@ -27,11 +28,11 @@ export function drawPublication(parent, model, context) {
       replace(remotes, found.remotes.map((name) => element("option", { value: `${name}:` })));
       const { elements } = form;
       if (!elements.to.value) elements.to.value = found.published ? found.published.place.replace(/\/?[^/:]*$/, "") : found.remotes.length ? `${found.remotes[0]}:` : "";
-      if (found.problem) replace(notice, problem(found.problem));
+      if (found.problem) replace(notice, problem(english(found.problem)));
       else if (!found.remotes.length) replace(notice, element("p.soft", {}, text("share.no_remotes")));
       if (found.published) showLink(found.published);
     } catch (error) {
-      replace(notice, problem(messageOf(error, context)));
+      replace(notice, problem(messageOf(error)));
     }
   }
 
@@ -62,7 +63,7 @@ export function drawPublication(parent, model, context) {
     try {
       show(await request.post(modelPath(model, path), options));
     } catch (error) {
-      replace(notice, problem(messageOf(error, context)));
+      replace(notice, problem(messageOf(error)));
     }
   }
 
@@ -71,7 +72,7 @@ export function drawPublication(parent, model, context) {
     const running = task.state === "running";
     for (const item of [...form.elements, publish]) item.disabled = running;
     publish.disabled = running || (!plan.length && kind === "plan" && task.state !== "done");
-    if (task.state === "failed") replace(notice, problem(task.message));
+    if (task.state === "failed") replace(notice, problem(english(task.message)));
     if (kind === "plan" && task.state === "done") showPlan(task.result);
     if (kind === "publish") showProgress(task);
   }
@@ -79,7 +80,7 @@ export function drawPublication(parent, model, context) {
   function showPlan(found) {
     plan = found.map((line) => line.replace(/^\d+\. /, ""));
     publish.disabled = false;
-    replace(steps, plan.map((line) => element("li", {}, line)));
+    replace(steps, plan.map((line) => element("li", {}, english(line))));
     announce(text("share.planned", { count: plan.length }));
   }
 
@@ -104,8 +105,8 @@ export function drawPublication(parent, model, context) {
       element("p", {}, element("strong", {}, text("share.link")), " ", element("a", { href: link, rel: "noopener", target: "_blank" }, link)),
       element("p.soft", {}, text("share.place", { place }), expires ? ` · ${text("share.until", { day: expires })}` : ""),
       child && element("p.soft", {}, text("share.child", { folder: child })),
-      remarks.map((one) => element("p.soft", {}, one)),
-      todo?.length > 0 && [element("p", {}, text("share.to_do")), element("ol", {}, todo.map((one) => element("li", {}, one)))],
+      remarks.map((one) => element("p.soft", {}, english(one))),
+      todo?.length > 0 && [element("p", {}, text("share.to_do")), element("ol", {}, todo.map((one) => element("li", {}, english(one))))],
     );
   }
 

@@ -1,6 +1,7 @@
 // One training: its state in words, its phases, time left, curves and log, and what can be done with it.
 
 import { button, element, replace } from "../elements.js";
+import { english, messageOf } from "../messages.js";
 import { curveChart } from "./curves.js";
 
 const STEPS = {
@@ -44,8 +45,7 @@ export class TrainingCard {
     this.sentence.textContent = this.#describe(training);
     this.steps.hidden = this.bar.hidden = state !== "running";
     if (state === "running") this.#drawProgress(training);
-    this.message.textContent = active ? "" : training.message ?? "";
-    this.message.hidden = !this.message.textContent;
+    this.#say(active ? "" : english(training.message ?? ""));
     this.details.hidden = state === "done";
     this.#drawCurves(training);
     if (state === this.#state) return;
@@ -57,6 +57,11 @@ export class TrainingCard {
 
   end() {
     clearInterval(this.#logTimer);
+  }
+
+  #say(message) {
+    replace(this.message, message);
+    this.message.hidden = !message;
   }
 
   #describe({ state, place, phase, epoch, epochs, eta_seconds: left, model }) {
@@ -117,14 +122,13 @@ export class TrainingCard {
   }
 
   async #act(action, pressed) {
-    const { request, state, text } = this.context;
+    const { request, state } = this.context;
     pressed.disabled = true;
     try {
       await request.post(`${this.path}/${action}`);
       state.update({ trainings: await request.get("/api/trainings") });
     } catch (error) {
-      this.message.textContent = error.message || text("app.offline");
-      this.message.hidden = false;
+      this.#say(messageOf(error));
     } finally {
       pressed.disabled = false;
     }

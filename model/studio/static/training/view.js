@@ -1,6 +1,7 @@
 // The view Training: one button, three choices and more options; below, the trainings and the newest models.
 
 import { element, replace } from "../elements.js";
+import { messageOf } from "../messages.js";
 import { choiceCards } from "./choices.js";
 import { optionsForm } from "./options.js";
 import { TrainingList } from "./list.js";
@@ -80,7 +81,7 @@ export const view = {
     }
 
     function show(error) {
-      notice.textContent = error.message || text("app.offline");
+      replace(notice, messageOf(error));
       notice.hidden = false;
     }
 

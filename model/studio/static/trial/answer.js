@@ -1,7 +1,8 @@
 // A photo that was tried: the answer, where the model looked, similar training photos, and the correction.
 
 import { button, element, replace } from "../elements.js";
-import { messageOf, problem } from "../models.js";
+import { english, messageOf } from "../messages.js";
+import { problem } from "../models.js";
 import { bars, percent } from "../page/bars.js";
 import { mark } from "../page/card.js";
 import { showHeat } from "../page/heat.js";
@@ -40,7 +41,7 @@ export class Answer {
     this.#shown = drawn;
     const name = element("p.file", {}, element("bdi", {}, printable(this.photo.name)));
     if (answer) replace(this.content, name, this.#answer(answer));
-    else if (error) replace(this.content, name, problem(error.message), error.retryable && button(this.context.text("app.again"), () => this.context.retry()));
+    else if (error) replace(this.content, name, problem(english(error.message)), error.retryable && button(this.context.text("app.again"), () => this.context.retry()));
     else replace(this.content, name, element("p.soft", {}, this.context.text("try.asking")));
     if (answer) this.context.announce(`${printable(this.photo.name)}: ${this.#title(answer)}`);
   }
@@ -131,7 +132,7 @@ export class Answer {
       announce(text("try.added", { name: label }));
       undo.focus();
     } catch (error) {
-      replace(parent, problem(messageOf(error, this.context)), before);
+      replace(parent, problem(messageOf(error)), before);
     }
   }
 
@@ -141,7 +142,7 @@ export class Answer {
       replace(parent, before);
       this.context.announce(this.context.text("result.undone"));
     } catch (error) {
-      parent.append(problem(messageOf(error, this.context)));
+      parent.append(problem(messageOf(error)));
     }
   }
 }

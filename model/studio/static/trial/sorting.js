@@ -2,7 +2,8 @@
 
 import { button, element, replace } from "../elements.js";
 import { watchLetters } from "../letters.js";
-import { messageOf, problem } from "../models.js";
+import { messageOf } from "../messages.js";
+import { problem } from "../models.js";
 import { renamedNote, todaysClasses } from "../renamed.js";
 import { watchTasks } from "../tasks.js";
 import { SortingQueue } from "./sorting_queue.js";
@@ -31,7 +32,7 @@ export function drawSorting(parent, model, context) {
       else if (isSame(before, queue.current) || isTyping()) drawCounts();
       else draw();
     } catch (error) {
-      message = messageOf(error, context);
+      message = messageOf(error);
       if (open) draw();
     }
   }
@@ -53,7 +54,7 @@ export function drawSorting(parent, model, context) {
     open = true;
     started = performance.now();
     main.dataset.keys = "digits";
-    queue.predict().catch((error) => (message = messageOf(error, context)));
+    queue.predict().catch((error) => (message = messageOf(error)));
     draw();
     parent.scrollIntoView({ block: "start" });
   }
@@ -129,7 +130,7 @@ export function drawSorting(parent, model, context) {
     const sorted = queue.choose(name);
     draw();
     sorted.catch((error) => {
-      message = messageOf(error, context);
+      message = messageOf(error);
       draw();
     });
   }
@@ -143,7 +144,7 @@ export function drawSorting(parent, model, context) {
     try {
       await queue.undo();
     } catch (error) {
-      message = messageOf(error, context);
+      message = messageOf(error);
     }
     draw();
   }

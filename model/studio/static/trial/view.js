@@ -1,7 +1,8 @@
 // The view Try it: photos from files, the clipboard or the camera, their answers, and photos without labels to sort.
 
 import { element, replace } from "../elements.js";
-import { messageOf, modelPath, modelView, problem } from "../models.js";
+import { english, messageOf } from "../messages.js";
+import { modelPath, modelView, problem } from "../models.js";
 import { Queue } from "../page/queue.js";
 import { classify } from "../page/service.js";
 import { Answer } from "./answer.js";
@@ -45,7 +46,7 @@ function draw(parent, context, model) {
 
   /** The service is starting, or was: the photos wait for it. */
   function paused(error) {
-    replace(notice, problem(error.temporary ? text("try.waiting") : error.message));
+    replace(notice, problem(error.temporary ? text("try.waiting") : english(error.message)));
     waiting = setTimeout(() => {
       replace(notice);
       queue.resume();
@@ -74,7 +75,7 @@ function draw(parent, context, model) {
       for (const answer of shown.values()) answer.update();
       ends.push(drawSorting(sorting, described, context));
     } catch (error) {
-      replace(notice, problem(messageOf(error, context)));
+      replace(notice, problem(messageOf(error)));
     }
   }
 
