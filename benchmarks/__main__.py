@@ -43,6 +43,7 @@ NAMES = (
     "studio_sorting",
     "training",
     "training_cost",
+    "training_growth",
     "pretrained",
     "quality",
     "comparison",

@@ -1,6 +1,7 @@
 """Atomic writing of files: a reader sees the old content or the new one, never a part."""
 
 import contextlib
+import dataclasses
 import json
 import math
 import os
@@ -151,7 +152,7 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
 
 
 def to_json(value: Any) -> Any:
-    """Convert NumPy values, paths, sets and tuples to plain JSON types; NaN and infinities to None.
+    """Convert NumPy values, paths, sets, tuples and dataclasses to plain JSON types; NaN and infinities to None.
 
     DEEPaaS answers 500 for all trainings if one result is not JSON.
     """
@@ -167,6 +168,9 @@ def to_json(value: Any) -> Any:
         return str(value)
     if isinstance(value, float) and not math.isfinite(value):
         return None
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        # `dataclasses.asdict` copies each value first, which takes half of the time for the names of a dataset.
+        return {field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
     return value
 
 

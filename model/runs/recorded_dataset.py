@@ -111,7 +111,7 @@ def recorded_fingerprint(run: Run) -> str:
 
 def record_dataset(path: Path, verdict: Verdict) -> None:
     """Write the verdict of the checks as JSON."""
-    durable.write_json(path, dataclasses.asdict(verdict))
+    durable.write_json(path, verdict)
 
 
 def read_recorded(path: Path) -> Verdict | None:

@@ -42,7 +42,8 @@ def write_projector(directory: Path, features: np.ndarray, dataset: Dataset, thu
         return
     chosen = np.unique(np.linspace(0, len(features) - 1, MAX_IMAGES).round().astype(int))
     splits = [split for split in SPLITS for _ in dataset.split(split)]
-    samples = [dataset.samples[row] for row in chosen]
+    all_samples = dataset.samples
+    samples = [all_samples[row] for row in chosen]
     metadata = [
         (dataset.classes[sample.label], splits[row], sample.name) for row, sample in zip(chosen, samples, strict=True)
     ]
