@@ -146,7 +146,10 @@ def collect_advice(curve: LearningCurve) -> str:
     return f"Collect {_names(collect)} first: {whose} recall still rose with more photos{doubt}."
 
 
-_COLLECT_ALL = "Collect more photos of all classes: together they still gained beyond chance, though none can be named by its own gain."
+_COLLECT_ALL = (
+    "Collect more photos of all classes: together they still gained beyond chance, though none can be named by its own "
+    "gain."
+)
 
 
 def advice(curve: LearningCurve) -> list[str]:
