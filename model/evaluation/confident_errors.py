@@ -17,8 +17,8 @@ from model.serving.predictor import Predictor
 MAX_ERRORS = 12
 # For all occlusion maps of a report: a large network on a CPU takes a minute for each.
 SECONDS_FOR_OCCLUSION = 10.0
-# A map takes as long as 25 photos of the training: two for a few photos, and one more for each so many.
-_MIN_MAPS, _IMAGES_PER_MAP = 2, 50
+# A map takes as long as 25 photos of the training: two for a few photos, and one more for each so many, up to a limit.
+_MIN_MAPS, _IMAGES_PER_MAP, _MAX_MAPS = 2, 50, 6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +78,7 @@ def find_confident_errors(
             break
         found.append(_explain(name, evaluations[name], row, image, predictor))
     images = max((len(evaluation.samples) for evaluation in evaluations.values()), default=0)
-    return tuple(_with_occlusion(found, predictor, _MIN_MAPS + images // _IMAGES_PER_MAP))
+    return tuple(_with_occlusion(found, predictor, min(_MAX_MAPS, _MIN_MAPS + images // _IMAGES_PER_MAP)))
 
 
 def evaluations_with_errors(evaluations: Mapping[Measurement, Evaluation]) -> tuple[Measurement, ...]:

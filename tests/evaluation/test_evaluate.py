@@ -189,6 +189,9 @@ def test_few_photos_have_an_occlusion_map_for_the_first_errors_only(
     monkeypatch.setattr(confident_errors, "_IMAGES_PER_MAP", len(mistaken.samples))
     errors = find_confident_errors({"test": mistaken}, Predictor(bundle, engine))
     assert [error.occlusion is not None for error in errors] == [True, True]
+    monkeypatch.setattr(confident_errors, "_MAX_MAPS", 1)
+    errors = find_confident_errors({"test": mistaken}, Predictor(bundle, engine))
+    assert [error.occlusion is not None for error in errors] == [True, False]
 
 
 def test_errors_of_cross_validation_are_shown_with_those_of_the_test_set(

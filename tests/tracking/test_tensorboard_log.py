@@ -1,5 +1,6 @@
 """A training in TensorBoard, read back with TensorBoard's own reader during and after the training."""
 
+import dataclasses
 import subprocess
 import sys
 import types
@@ -82,6 +83,17 @@ def test_images_take_at_most_a_twentieth_of_the_time(tmp_path, dataset):
     log.finish([row(epoch) for epoch in range(1, 102)])
     assert quick < 1
     assert [step for step, _ in logged_images(tmp_path, "confusion_matrix/head")] == [101]
+
+
+def test_the_time_before_the_first_epoch_does_not_count(tmp_path, dataset):
+    """Features may take hours, and the head after them a second."""
+    log = TensorBoardLog(tmp_path, dataset, SPEC)
+    log._started -= 3600
+    for epoch in range(1, 4):
+        log.epoch(dataclasses.replace(row(epoch), seconds=0.001), logits_of([0, 1, 1] * 3))
+    log.epoch(dataclasses.replace(row(1, "fine_tune"), seconds=60.0), logits_of([0, 1, 1] * 3))
+    assert [step for step, _ in logged_images(tmp_path, "confusion_matrix/head")] == [3]
+    assert [step for step, _ in logged_images(tmp_path, "confusion_matrix/fine_tune")] == [1]
 
 
 def test_only_the_curves_of_the_best_head_are_kept(tmp_path, dataset):
