@@ -77,6 +77,51 @@ def many_webp_chunks() -> bytes:
     return chunks[:4] + struct.pack("<I", len(chunks) - 8) + chunks[8:]
 
 
+def many_segments_between_scans(number: int = 5_000_000, end: bytes = b"\xff\xd9") -> bytes:
+    """A progressive JPEG with markers of 200 scans in a comment, and millions of empty comments between two scans."""
+    plain = encoded(Image.new("RGB", (10, 10), _RED), "JPEG", progressive=True)
+    place = plain.find(b"\xff", plain.find(b"\xff\xda") + 14)
+    scans = b"\xff\xda" * 200
+    comment = b"\xff\xfe" + struct.pack(">H", len(scans) + 2) + scans
+    return plain[:place] + comment + b"\xff\xfe\0\2" * number + plain[place:-2] + end
+
+
+def no_end_after_many_segments() -> bytes:
+    """The same without the marker of its end, which is searched for."""
+    return many_segments_between_scans(end=b"")
+
+
+def restart_markers_without_end() -> bytes:
+    """A JPEG whose last scan is 20 MB of restart markers, without the marker of its end."""
+    return encoded(Image.new("RGB", (10, 10), _RED), "JPEG")[:-2] + b"\xff\xd0" * 10_000_000
+
+
+def jpeg_metadata(number: int, start: bytes) -> bytes:
+    """A JPEG with many segments of metadata, each as long as a segment can be."""
+    plain = encoded(Image.new("RGB", (10, 10), _RED), "JPEG")
+    segment = b"\xff\xe1" if start.startswith(b"Exif") else b"\xff\xed"
+    return plain[:2] + (segment + b"\xff\xff" + start.ljust(65_533, b"\0")) * number + plain[2:]
+
+
+def exif_of_overlapping_values(count: int = 65_535, length: int = 1_000_000) -> bytes:
+    """A block of EXIF whose entries all state the same value of a megabyte."""
+    entries = b"".join(struct.pack(">HHII", tag, 2, length, 8) for tag in range(count))
+    return b"MM\0*\0\0\0\x08" + struct.pack(">H", count) + entries + bytes(max(0, length - len(entries)))
+
+
+def png_exif() -> bytes:
+    """A PNG with 20 blocks of EXIF of a megabyte."""
+    return png(10, 10, chunk(b"eXIf", exif_of_overlapping_values()) * 20)
+
+
+def webp_exif() -> bytes:
+    """A WebP with 20 blocks of EXIF of a megabyte."""
+    plain = encoded(Image.new("RGB", (10, 10), _RED), "WEBP", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\0\0\0\0\0")
+    block = exif_of_overlapping_values()
+    chunks = plain[:30] + (b"EXIF" + struct.pack("<I", len(block)) + block + b"\0" * (len(block) % 2)) * 20 + plain[30:]
+    return chunks[:4] + struct.pack("<I", len(chunks) - 8) + chunks[8:]
+
+
 _DICOM = b"\0" * 128 + b"DICM" + struct.pack("<HH2sH", 2, 0x10, b"UI", 20) + b"1.2.840.10008.1.2.1\0"
 
 
@@ -98,6 +143,13 @@ HEADERS = {
     "PNG texts": million_texts,
     "PNG of one column": long_png,
     "JPEG comments": many_segments,
+    "JPEG segments between scans": many_segments_between_scans,
+    "JPEG segments and no end": no_end_after_many_segments,
+    "JPEG restart markers and no end": restart_markers_without_end,
+    "JPEG EXIF": lambda: jpeg_metadata(400, b"Exif\0\0MM\0*\0\0\0\x08"),
+    "JPEG Photoshop": lambda: jpeg_metadata(400, b"Photoshop 3.0\0" + b"8BIM\4\4\0\0\0\0\0\0" * 5459),
+    "PNG EXIF": png_exif,
+    "WebP EXIF": webp_exif,
     "GIF comments": many_gif_extensions,
     "WebP chunks": many_webp_chunks,
     "DICOM elements": many_dicom_elements,

@@ -1,19 +1,19 @@
 """JPEG, decoded by Pillow with DCT scaling."""
 
-import re
 import zlib
+from typing import IO, cast
 
 from PIL import JpegImagePlugin
 
+from model.dataset.decoders.exif import orientation_of_exif, orientation_of_xmp
 from model.dataset.decoders.jpeg_header import JpegHeader, count_scans, has_all_scans, has_end, read_jpeg_header
 from model.dataset.decoders.source import (
     FULL_SIZE_BYTES,
     ImageSource,
     Pixels,
     Size,
-    exif_orientation,
+    SplicedStream,
     not_supported,
-    stream,
 )
 from model.dataset.image_limits import MAX_SCANS
 from model.errors import ImageError, ImageTooLargeError
@@ -24,9 +24,9 @@ _ROWS = 64
 _END = b"\xff\xd9"
 _SCAN = b"\xff\xda"
 _FIRST_RESTART, _RESTARTS = 0xD0, 8
-_RESTART = re.compile(rb"\xff([\xd0-\xd7])")
 # Codes of any block.
 _CODES = b"\x5a\xa5\x33\x66" * 8
+_EXIF, _XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
 # Segments of applications, and comments.
 _METADATA = frozenset((*range(0xE0, 0xF0), 0xFE))
 
@@ -66,7 +66,7 @@ def open_jpeg(content: bytes) -> ImageSource:
         lambda target: _memory(header, None, copies=2) if probe else _memory(header, target),
         decode,
         work * (3 if probe else 1),
-        exif_orientation(opened),
+        _orientation(content, header),
     )
 
 
@@ -86,8 +86,9 @@ def _other_data(content: bytes) -> bytes:
 
     At one of the two markers after that it would stop, and read no code.
     """
-    last = _RESTART.findall(content, content.rindex(_SCAN))[-1:]
-    following = (last[0][0] - _FIRST_RESTART + 1) if last else 0
+    start = content.rindex(_SCAN)
+    places = [content.rfind(bytes((0xFF, _FIRST_RESTART + number)), start) for number in range(_RESTARTS)]
+    following = places.index(max(places)) + 1 if max(places) >= 0 else 0
     numbers = ((following + count) % _RESTARTS for count in range(_RESTARTS))
     return _CODES + b"".join(bytes((0xFF, _FIRST_RESTART + number)) + _CODES for number in numbers)
 
@@ -115,25 +116,31 @@ def _checksum(image: JpegImagePlugin.JpegImageFile) -> int:
 
 
 def _open(content: bytes, header: JpegHeader) -> JpegImagePlugin.JpegImageFile:
-    if not header.has_gaps:
-        try:
-            return JpegImagePlugin.JpegImageFile(stream(content))
-        # Metadata that Pillow cannot parse; the second attempt is without them.
-        except SyntaxError:
-            pass
-    return JpegImagePlugin.JpegImageFile(stream(_without_metadata(content, header)))
+    """Open a file without bytes between segments, and without metadata but what states the colours.
 
-
-def _without_metadata(content: bytes, header: JpegHeader) -> bytes:
-    """The file without bytes between segments, and without metadata but EXIF and what states the colours."""
+    Pillow parses metadata at once: repeated segments of EXIF take a time that is quadratic in their number.
+    """
     segments = [content[start:end] for start, end in header.segments]
     kept = [segment for segment in segments if segment[1] not in _METADATA or _is_kept(segment)]
-    return b"".join((content[:2], *kept, content[header.first_scan :]))
+    beginning = b"".join((content[:2], *kept))
+    return JpegImagePlugin.JpegImageFile(cast("IO[bytes]", SplicedStream(beginning, content, header.first_scan)))
 
 
 def _is_kept(segment: bytes) -> bool:
     # A JFIF is 14 bytes long, after its marker and its length.
-    return segment[4:10] in (b"Exif\0\0", b"Adobe\0") or (segment[4:9] == b"JFIF\0" and len(segment) >= 18)
+    return segment[4:10] == b"Adobe\0" or (segment[4:9] == b"JFIF\0" and len(segment) >= 18)
+
+
+def _orientation(content: bytes, header: JpegHeader) -> int:
+    """Orientation by the first EXIF segment, otherwise by the first XMP segment."""
+    exif, xmp = (
+        next(
+            (content[start + 4 : end] for start, end in header.segments if content[start + 4 : end].startswith(name)),
+            b"",
+        )
+        for name in (_EXIF, _XMP)
+    )
+    return orientation_of_exif(exif) or orientation_of_xmp(xmp) or 1
 
 
 def _memory(header: JpegHeader, target: Size | None, copies: int = 1) -> int:

@@ -4,14 +4,16 @@ Method: the markers and segments of ITU-T T.81, annex B.
 """
 
 import dataclasses
+import itertools
 import re
+from collections.abc import Iterator
 
-from model.errors import ImageError
+from model.errors import ImageError, ImageTooLargeError
 
 # Real files have at most a few hundred: profiles and comments are split into segments of 64 KB.
 _MAX_SEGMENTS = 5000
 # Fill bytes 0xFF before a marker, all together; some writers align segments with them.
-_MAX_FILL = 1 << 20
+_MAX_FILL = 1 << 16
 _BASELINE = 0xC0
 # Huffman and arithmetic coding.
 _PROGRESSIVE = (2, 10)
@@ -47,12 +49,6 @@ class JpegHeader:
     first_scan: int
     components_of_first_scan: int
     segments: tuple[tuple[int, int], ...]
-
-    @property
-    def has_gaps(self) -> bool:
-        """Whether there are bytes between segments, which not all decoders skip."""
-        ends = [2, *(end for _, end in self.segments)]
-        return any(start != end for (start, _), end in zip(self.segments, ends, strict=False))
 
     @property
     def samples(self) -> int:
@@ -121,7 +117,11 @@ def read_jpeg_header(content: bytes) -> JpegHeader:
 
 
 def count_scans(content: bytes, header: JpegHeader, limit: int) -> int:
-    """Number of scans that a decoder reads for one image; counting ends above `limit`."""
+    """Number of scans that a decoder reads for one image; counting ends above `limit`.
+
+    Raises:
+        ImageTooLargeError: more segments than any program writes.
+    """
     if not header.is_buffered:
         return 1
     # Fast, and exact unless these two bytes are inside a segment between scans, or after the end of the image.
@@ -136,10 +136,13 @@ def has_end(content: bytes, header: JpegHeader) -> bool:
 
 
 def has_all_scans(content: bytes, header: JpegHeader) -> bool:
-    """Whether the scans state all coefficients of all components to the last bit; the last scan may be incomplete."""
+    """Whether the scans state all coefficients of all components to the last bit; the last scan may be incomplete.
+
+    Raises:
+        ImageTooLargeError: more segments than any program writes.
+    """
     found: dict[int, int] = {}
-    start, end = header.segments[-1]
-    while True:
+    for start, end in (header.segments[-1], *_following_scans(content, header.first_scan)):
         scan = content[start + 4 : end]
         count = scan[0] if scan else 0
         if len(scan) < 4 + 2 * count:
@@ -150,28 +153,23 @@ def has_all_scans(content: bytes, header: JpegHeader) -> bool:
             coefficients = (1 << (last + 1)) - (1 << first)
             for component in scan[1 : 1 + 2 * count : 2]:
                 found[component] = found.get(component, 0) | coefficients
-        marker = _next_scan(content, end)
-        if marker is None:
-            return list(found.values()) == [_ALL_COEFFICIENTS] * len(header.components)
-        start, end = marker
+    return list(found.values()) == [_ALL_COEFFICIENTS] * len(header.components)
 
 
-def _next_scan(content: bytes, position: int) -> tuple[int, int] | None:
-    """Start and end of the next segment that begins a scan."""
-    while found := _NEXT_MARKER.search(content, position):
-        if content[found.start() + 1] == _END_OF_IMAGE:
-            return None
+def _following_scans(content: bytes, position: int) -> Iterator[tuple[int, int]]:
+    """Start and end of each later segment that begins a scan."""
+    for _ in range(_MAX_SEGMENTS):
+        found = _NEXT_MARKER.search(content, position)
+        if found is None or content[found.start() + 1] == _END_OF_IMAGE:
+            return
         position = found.end() + max(int.from_bytes(content[found.end() : found.end() + 2], "big"), 2)
         if content[found.start() + 1] == _START_OF_SCAN:
-            return found.start(), position
-    return None
+            yield found.start(), position
+    raise ImageTooLargeError(f"expected a JPEG of at most {_MAX_SEGMENTS:,} segments between scans, received more")
 
 
 def _walk_scans(content: bytes, position: int, limit: int) -> int:
-    scans = 1
-    while scans <= limit and (found := _next_scan(content, position)):
-        scans, position = scans + 1, found[1]
-    return scans
+    return 1 + sum(1 for _ in itertools.islice(_following_scans(content, position), limit))
 
 
 def _frame(marker: int, segment: bytes) -> tuple[int, int, int, int, tuple[tuple[int, int], ...]]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from PIL import PngImagePlugin
 
+from model.dataset.decoders.exif import orientation_of_exif
 from model.dataset.decoders.source import (
     ImageSource,
     Pixels,
@@ -13,7 +14,6 @@ from model.dataset.decoders.source import (
     array_bytes,
     array_pixels,
     not_supported,
-    orientation_of_exif,
     pillow_source,
     stream,
 )
@@ -79,16 +79,19 @@ def _deep_source(png: _Png) -> ImageSource:
 def _read(content: bytes) -> _Png:
     kept: list[tuple[int, int]] = []
     header = b""
-    orientation = 1
+    orientation: int | None = None
+    seen: set[bytes] = set()
     dropped, has_transparent_color = 0, False
     for kind, start, end in _chunks(content):
         if kind == b"CgBI":
             raise not_supported("PNG in a variant of Apple's (CgBI)", "open it in Preview and export it as PNG")
         if kind == b"IHDR" and not header:
             header = content[start + 8 : end - 4]
-        if kind == b"eXIf" and _is_intact(content, start, end):
+        if kind == b"eXIf" and kind not in seen and _is_intact(content, start, end):
             orientation = orientation_of_exif(content[start + 8 : end - 4])
-        if _is_kept(content, kind, start, end):
+        is_first = kind == b"IDAT" or kind not in seen
+        seen.add(kind)
+        if is_first and _is_kept(content, kind, start, end):
             if kept and kept[-1][1] == start:
                 start = kept.pop()[0]
             kept.append((start, end))
@@ -101,7 +104,7 @@ def _read(content: bytes) -> _Png:
     width, height = int.from_bytes(header[:4], "big"), int.from_bytes(header[4:8], "big")
     if header[9] not in _SAMPLES:
         raise ImageError(f"the header has colour type {header[9]}")
-    return _Png(width, height, header[8], header[9], orientation, has_transparent_color, pixels_only)
+    return _Png(width, height, header[8], header[9], orientation or 1, has_transparent_color, pixels_only)
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:

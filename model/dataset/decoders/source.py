@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageFile
 
+from model.dataset.decoders.exif import valid_orientation
 from model.errors import ImageNotSupportedError
 
 Size = tuple[int, int]
@@ -155,22 +156,6 @@ def exif_orientation(image: Image.Image) -> int:
         return 1
 
 
-def orientation_of_exif(block: bytes) -> int:
-    """Orientation by a block of EXIF data, 1 to 8; 1 for data that cannot be read."""
-    try:
-        exif = Image.Exif()
-        exif.load(block)
-        return valid_orientation(exif.get(_ORIENTATION_TAG, 1))
-    # As above.
-    except Exception:
-        return 1
-
-
-def valid_orientation(value: object) -> int:
-    """An orientation from a file; 1 if it is none."""
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
-
-
 def not_supported(kind: str, advice: str) -> ImageNotSupportedError:
     """The error for a whole file of a kind that is not read.
 
@@ -184,3 +169,46 @@ def not_supported(kind: str, advice: str) -> ImageNotSupportedError:
 def stream(content: bytes) -> io.BytesIO:
     """A file of these bytes for Pillow; the bytes are shared, not copied."""
     return io.BytesIO(content)
+
+
+class SplicedStream(io.RawIOBase):
+    """A file for Pillow that consists of a short beginning and the rest of other bytes, which are not copied.
+
+    Args:
+        beginning: the first bytes.
+        content: the bytes that follow, from `start`.
+    """
+
+    def __init__(self, beginning: bytes, content: bytes, start: int) -> None:
+        self._beginning, self._content, self._start = beginning, content, start
+        self._position = 0
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def seekable(self) -> bool:
+        """True."""
+        return True
+
+    def tell(self) -> int:
+        """The position."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Set the position, as `io.BytesIO` does."""
+        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._length}[whence]
+        self._position = max(0, origin + offset)
+        return self._position
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read as `io.BytesIO` does."""
+        first, length = self._position, self._length
+        last = length if size is None or size < 0 else min(first + size, length)
+        self._position = max(first, last)
+        shift = self._start - len(self._beginning)
+        return self._beginning[first:last] + self._content[max(first + shift, self._start) : max(last + shift, 0)]
+
+    @property
+    def _length(self) -> int:
+        return len(self._beginning) + len(self._content) - self._start

@@ -12,6 +12,7 @@ from PIL import Image
 
 from model.dataset.decoders import tiff_segments
 from model.dataset.decoders.depth import to_full_depth
+from model.dataset.decoders.exif import valid_orientation
 from model.dataset.decoders.source import (
     FULL_SIZE_BYTES,
     ImageSource,
@@ -21,7 +22,6 @@ from model.dataset.decoders.source import (
     not_supported,
     opacity,
     stream,
-    valid_orientation,
 )
 from model.dataset.decoders.tiff_directory import (
     DNG_VERSION,

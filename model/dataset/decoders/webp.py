@@ -3,7 +3,8 @@
 import dataclasses
 from collections.abc import Iterator
 
-from model.dataset.decoders.source import ImageSource, Pixels, Size, array_bytes, array_pixels, orientation_of_exif
+from model.dataset.decoders.exif import orientation_of_exif
+from model.dataset.decoders.source import ImageSource, Pixels, Size, array_bytes, array_pixels
 from model.dataset.image_limits import MAX_PARTS
 from model.errors import ImageError, ImageTooLargeError
 
@@ -50,7 +51,8 @@ def open_webp(content: bytes) -> ImageSource:
 def read_webp_header(content: bytes) -> WebPHeader:
     """Read the header of a WebP; errors as `open_webp`."""
     size: tuple[int, int] | None = None
-    flags, orientation, lossless = 0, 1, False
+    flags, lossless = 0, False
+    exif: memoryview | None = None
     for kind, data in _chunks(content):
         if kind == b"VP8X" and len(data) >= 10:
             flags = data[0]
@@ -66,10 +68,11 @@ def read_webp_header(content: bytes) -> WebPHeader:
             # The frames may be lossless.
             lossless = True
         elif kind == b"EXIF":
-            orientation = orientation_of_exif(bytes(data))
+            exif = data if exif is None else exif
     if size is None:
         raise ImageError("the header has no size")
-    return WebPHeader(*size, bool(flags & _ALPHA), lossless, orientation)
+    orientation = None if exif is None else orientation_of_exif(bytes(exif))
+    return WebPHeader(*size, bool(flags & _ALPHA), lossless, orientation or 1)
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, memoryview]]:
