@@ -28,6 +28,7 @@ from model.cli.monitor import monitor
 from model.cli.options import workspace_option
 from model.cli.output import accept_all_characters, log_to_stderr, print_error, print_json, print_line, print_text
 from model.cli.page import page
+from model.cli.path_errors import typed_path_problem
 from model.cli.pipelines import pipeline
 from model.cli.prediction import predict
 from model.cli.publishing import child_module, publish
@@ -38,7 +39,7 @@ from model.cli.suggestions import suggest_labels_command
 from model.cli.synthesis import synthesize_command
 from model.cli.training import resume, train
 from model.cli.tuning import tune
-from model.errors import NO_SPACE, TopgraftError
+from model.errors import NO_SPACE, ConfigError, TopgraftError
 from model.home import prepare_home
 from model.reading import with_class
 from model.received import MAX_QUOTED
@@ -143,6 +144,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             message = f"{error.strerror}. Set TMPDIR to a folder that can be written to and has free space."
             print_error(message)
             return _failed(given, message, EXIT_STORAGE)
+        if isinstance(error, OSError) and (problem := typed_path_problem(error, given)):
+            print_error(problem)
+            return _failed(given, problem, ConfigError.exit_status)
         print_text(redacted(traceback.format_exc().rstrip("\n")), err=True)
         print_line("This is an internal error of topgraft. Please report it with the traceback above.", err=True)
         return _failed(given, f"unexpected {with_class(error)}", EXIT_FAULT)

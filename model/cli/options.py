@@ -1,5 +1,6 @@
 """Command line options: shared by subcommands, or derived from a configuration class."""
 
+import os
 import typing
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -222,10 +223,10 @@ def _options_in(file: Path) -> dict[str, Any]:
 
 
 def check_output_file(option: str, path: Path | None, suffixes: Sequence[str]) -> None:
-    """Check, before any work is done, that an output file has a supported suffix and an existing folder.
+    """Check, before any work is done, that an output file has a supported suffix and a folder that can be written to.
 
     Raises:
-        UsageError: the suffix or the folder is wrong.
+        UsageError: the suffix or the path is wrong.
         StorageError, ConfigError: the remote storage is not configured.
     """
     if path is None:
@@ -236,10 +237,20 @@ def check_output_file(option: str, path: Path | None, suffixes: Sequence[str]) -
         )
     if is_remote(str(path)):
         require_remote(parse_place(str(path)).remote)
-    elif path.is_dir():
-        raise click.UsageError(f"{option}: expected a file, received the folder {quoted(str(path))}.")
-    elif not path.absolute().parent.is_dir():
-        raise click.UsageError(f"{option}: expected an existing folder, received {quoted(str(path.parent))}.")
+        return
+    try:
+        if path.is_dir():
+            raise click.UsageError(f"{option}: expected a file, received the folder {quoted(str(path))}.")
+        if not path.absolute().parent.is_dir():
+            raise click.UsageError(f"{option}: expected an existing folder, received {quoted(str(path.parent))}.")
+    except OSError as error:
+        raise click.UsageError(
+            f"{option}: expected a path with shorter names, received {quoted(str(path))}: {error.strerror}."
+        ) from error
+    if not os.access(path.absolute().parent, os.W_OK):
+        raise click.UsageError(
+            f"{option}: expected a folder that can be written to, received {quoted(str(path.parent))}."
+        )
 
 
 def _option(name: str, hint: Any, default: Any, info: OptionInfo) -> Callable[[Command], Command]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -167,10 +168,17 @@ def output_folder(where: Path, progress: Progress = no_progress) -> Iterator[Pat
         StorageError: the folder cannot be created, or the upload failed.
     """
     if not is_remote(str(where)):
-        if where.exists() and not where.is_dir():
-            raise StorageError(f"{where}: expected a folder, found a file. Choose another folder.")
-        is_new = not where.exists()
-        where.mkdir(parents=True, exist_ok=True)
+        try:
+            is_new = not where.exists()
+            where.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise StorageError(f"{where}: expected a folder, found a file. Choose another folder.") from error
+        except OSError as error:
+            raise StorageError(
+                f"{where}: expected a folder that can be created, received: {error.strerror}. Choose another folder."
+            ) from error
+        if not os.access(where, os.W_OK):
+            raise StorageError(f"{where}: expected a folder that can be written to. Choose another folder.")
         try:
             yield where
         finally:
