@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from model.bundle import Bundle
-from model.cli.options import PathOrRemote, config_options, current_workspace, json_option, workspace_option
+from model.cli.options import (
+    FiniteRange,
+    PathOrRemote,
+    config_options,
+    current_workspace,
+    json_option,
+    workspace_option,
+)
 from model.cli.output import EXIT_LIMIT, print_json, print_line, print_lines, progress_display
 from model.config import TrainConfig
 from model.dataset import DATASET_OPTIONS
@@ -38,7 +45,7 @@ photos_option = click.option(
 max_regression_option = click.option(
     "--max-regression",
     metavar="NUMBER",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     help=f"Exit with status {EXIT_LIMIT} if a NEW model loses more, such as 0.02 for 2 points.  [0 to 1]",
 )
 confident_option = click.option(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from model.cli.options import (
+    FiniteRange,
     PathOrRemote,
     check_output_file,
     config_options,
@@ -47,7 +48,7 @@ _COLUMN = 30
 @click.option(
     "--min-accuracy",
     metavar="NUMBER",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     help=f"Exit with status {EXIT_LIMIT} if the accuracy is lower, or was measured on training photos.  [0 to 1]",
 )
 @json_option

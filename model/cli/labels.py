@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from model import schema
-from model.cli.options import LocalPath, PathOrRemote, config_options, current_workspace, json_option, workspace_option
+from model.cli.options import (
+    FiniteRange,
+    LocalPath,
+    PathOrRemote,
+    config_options,
+    current_workspace,
+    json_option,
+    workspace_option,
+)
 from model.cli.output import print_json, print_lines, progress_display
 from model.config import TrainConfig
 from model.environment import LABEL_STUDIO_API_KEY
@@ -49,7 +57,7 @@ def crop_options(described: str = "") -> Callable[[_Command], _Command]:
     options = (
         click.option(
             "--margin",
-            type=click.FloatRange(0, 2),
+            type=FiniteRange(0, 2),
             default=values[0],
             show_default=not described,
             help=f"Margin on each side of a box, as a fraction of its width and height.{note}",

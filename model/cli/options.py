@@ -1,5 +1,6 @@
 """Command line options: shared by subcommands, or derived from a configuration class."""
 
+import math
 import os
 import typing
 from collections.abc import Callable, Collection, Sequence
@@ -34,6 +35,17 @@ class PathOrRemote(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Convert to a `Path`; a local path is checked by `click.Path`."""
         return Path(value) if is_remote(str(value)) else _unmistakable(super().convert(value, param, ctx))
+
+
+class FiniteRange(click.FloatRange):
+    """Number in a range; `nan` is in none, although no comparison says so."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Convert to a float."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"expected a number, received {quoted(str(value))}.", param, ctx)
+        return number
 
 
 class OutputPlace(PathOrRemote):

@@ -8,6 +8,7 @@ import click
 
 from model import schema
 from model.cli.options import (
+    FiniteRange,
     PathOrRemote,
     TrainingCommand,
     config_options,
@@ -53,7 +54,7 @@ _DATASET_OPTIONS = tuple(name for name in DATASET_OPTIONS if name != "seed")
 )
 @click.option(
     "--margin",
-    type=click.FloatRange(0, 2),
+    type=FiniteRange(0, 2),
     metavar="FRACTION",
     help="Cut each photo to its object, with this margin.  [default: that of the photos of --dataset if they are "
     "crops of import-labels, otherwise the whole scene]",

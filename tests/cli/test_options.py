@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import typing
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,13 @@ from typing import Any
 import click
 import pytest
 
+from model import schema
+from model.cli.command import topgraft
 from model.cli.options import config_file_option, config_options, resolve
-from model.config import TrainConfig
+from model.config import PredictConfig, TrainConfig, options_of
 from model.errors import ConfigError
 from model.option import option
+from tests.support.subcommands import leaves
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,3 +84,24 @@ def test_every_option_of_a_training_is_on_the_command_line() -> None:
 
     offered = {parameter.name for parameter in train.params}
     assert {field.name for field in dataclasses.fields(TrainConfig)} <= offered
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e999"])
+def test_no_number_of_a_command_may_be_infinite_or_undefined(value: str) -> None:
+    options = [one for _, command in leaves(topgraft) for one in command.params]
+    numbers = [one for one in options if isinstance(one.type, click.types.FloatParamType)]
+    assert {one.name for one in numbers} >= {"min_accuracy", "max_regression", "margin"}
+    for one in numbers:
+        with pytest.raises(click.BadParameter):
+            one.type.convert(value, one, click.Context(topgraft))
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", float("nan"), float("inf")])
+@pytest.mark.parametrize("config", [TrainConfig, PredictConfig])
+def test_no_number_of_a_configuration_may_be_infinite_or_undefined(config: type, value: str | float) -> None:
+    hints = typing.get_type_hints(config)
+    numbers = [name for name in options_of(config) if float in (hints[name], *typing.get_args(hints[name]))]
+    for name in numbers:
+        with pytest.raises(ConfigError, match=name):
+            schema.load(config, {name: value})
+    assert numbers or config is PredictConfig
