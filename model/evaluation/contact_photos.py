@@ -9,9 +9,12 @@ PHOTOS_PER_CLASS = 12
 
 
 def contact_photos(photos: PhotoFeatures, label: int, count: int = PHOTOS_PER_CLASS) -> tuple[Sample, ...]:
-    """Photos of a class: the most typical one, then always the one farthest from those chosen (Gonzalez, 1985)."""
+    """Photos of a class: the most typical one, then always the one farthest from those chosen (Gonzalez, 1985).
+
+    None are chosen without features.
+    """
     rows = np.flatnonzero(photos.labels == label)
-    if len(rows) == 0:
+    if len(rows) == 0 or photos.reference is None:
         return ()
     vectors = photos.vectors[rows]
     chosen = [int(((vectors - vectors.mean(axis=0)) ** 2).sum(axis=1).argmin())]

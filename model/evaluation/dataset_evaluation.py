@@ -229,7 +229,8 @@ def report_files(report: Path | None) -> Iterator[tuple[Path, ...]]:
     if report is None:
         yield ()
         return
-    with output_file(report) as page, output_file(label_issues_beside(report)) as label_issues:
+    beside = label_issues_beside(report)
+    with output_file(report) as page, output_file(beside, may_be_missing=True) as label_issues:
         yield page, label_issues
 
 

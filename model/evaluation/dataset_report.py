@@ -62,12 +62,14 @@ def write_dataset_report(
     bundle, photos = predictor.bundle, PhotoReader()
     errors = find_confident_errors(evaluations, predictor, photos=photos)
     study = None
+    file = label_issues or label_issues_beside(path)
+    # Of a former report: it would be taken for that of the new one.
+    file.unlink(missing_ok=True)
     if features is not None:
         names = [error.name for error in errors]
         labels_off = "" if dataset.out_of_sample else _LEARNED
         study = study_photos(features, evaluation, errors=names, of_training=False, labels_off=labels_off)
         if not study.label_check.off:
-            file = label_issues or label_issues_beside(path)
             write_label_issues(file, study.label_check, dataset.split)
             dataset = dataclasses.replace(dataset, label_issues=file.name)
     content = ReportContent(
@@ -87,18 +89,22 @@ def write_dataset_report(
 
 def photos_with_features(
     predictor: Predictor, predicted: PredictedSamples, evaluation: Evaluation, verdict: Verdict
-) -> PhotoFeatures | None:
-    """The evaluated images with their features; None for a model without reference features.
+) -> PhotoFeatures:
+    """The evaluated images, with their features if the model has reference features.
 
     Args:
         predicted: the images, and others, with their features.
         verdict: the checked dataset, whose training photos are shown if it is that of the training.
     """
     [predictions], reference, manifest = predicted.by_model, predictor.reference, predictor.bundle.manifest
-    if reference is None or predictions.features is None:
-        return None
     names = {sample.name for sample in evaluation.samples}
     rows = np.array([sample.name in names for sample in predicted.samples], bool)
+    splits: list[Split] = ["test"] * len(evaluation.samples)
+    if reference is None or predictions.features is None:
+        none = np.empty((len(evaluation.samples), 0), np.float32)
+        return PhotoFeatures(
+            manifest.classes, evaluation.samples, tuple(splits), none, evaluation.probabilities, reference=None
+        )
     training = {
         name: Sample(Path(), name, int(label)) for name, label in zip(reference.names, reference.labels, strict=True)
     }
@@ -108,7 +114,6 @@ def photos_with_features(
             for sample in verdict.dataset.samples
             if sample.name in training
         }
-    splits: list[Split] = ["test"] * len(evaluation.samples)
     return PhotoFeatures(
         manifest.classes,
         evaluation.samples,

@@ -1,4 +1,7 @@
-"""Photos of a dataset with their features and their out-of-sample probabilities: what the report examines them by."""
+"""Photos of a dataset with their features and their out-of-sample probabilities: what the report examines them by.
+
+A model without reference features, such as an imported one, has probabilities only.
+"""
 
 import dataclasses
 import functools
@@ -30,9 +33,9 @@ class PhotoFeatures:
         classes: class names in label order.
         samples: the photos, with their labels.
         splits: the split of each photo.
-        features: float32 (n, features), output of the backbone.
+        features: float32 (n, features), output of the backbone; (n, 0) for a model without reference features.
         probabilities: float32 (n, classes), calibrated, by a model that was not trained on the photo; NaN without one.
-        reference: features of the training photos.
+        reference: features of the training photos; None for a model without them.
         training: training photos that are not among the samples, by name, such as where a model is evaluated on another
             dataset; a photo whose file is not known has an empty path. Those of the reference features that are
             neither here nor among the samples are known by name and class only.
@@ -43,7 +46,7 @@ class PhotoFeatures:
     splits: tuple[Split, ...]
     features: np.ndarray
     probabilities: np.ndarray
-    reference: ReferenceFeatures
+    reference: ReferenceFeatures | None
     training: Mapping[str, Sample] = dataclasses.field(default_factory=dict)
 
     @functools.cached_property
@@ -58,35 +61,39 @@ class PhotoFeatures:
 
     @functools.cached_property
     def vectors(self) -> np.ndarray:
-        """Features projected on the axes of the reference features, float32 (n, axes + 1)."""
-        return self.reference.project(self.features)
+        """Features projected on the axes of the reference features, float32 (n, axes + 1); (n, 0) without features."""
+        return self.features if self.reference is None else self.reference.project(self.features)
 
     @functools.cached_property
     def whitened(self) -> np.ndarray:
         """The same, with differences within a class reduced as for distances: float32 (n, axes + 1)."""
-        whitening = self.reference.whitening
+        whitening = None if self.reference is None else self.reference.whitening
         return self.vectors if whitening is None else self.vectors @ whitening
 
     def neighbours(self, rows: Sequence[int], count: int = NEIGHBOURS) -> list[tuple[Neighbour, ...]]:
-        """The nearest training photos of each photo, nearest first; never the photo itself."""
+        """The nearest training photos of each photo, nearest first, never the photo itself; none without features."""
+        if self.reference is None:
+            return [() for _ in rows]
         found: list[tuple[Neighbour, ...]] = []
         for start in range(0, len(rows), _BLOCK):
             block = list(rows[start : start + _BLOCK])
             distances = self.reference.projected_distances(self.vectors[block])
-            found += [self._nearest(row, far, count) for row, far in zip(block, distances, strict=True)]
+            found += [self._nearest(self.reference, row, far, count) for row, far in zip(block, distances, strict=True)]
         return found
 
-    def _nearest(self, row: int, distances: np.ndarray, count: int) -> tuple[Neighbour, ...]:
+    def _nearest(
+        self, reference: ReferenceFeatures, row: int, distances: np.ndarray, count: int
+    ) -> tuple[Neighbour, ...]:
         own = self.samples[row]
         order = np.argsort(distances, kind="stable")[: count + 1].tolist()
-        near = [Neighbour(self._training_photo(index), float(distances[index])) for index in order]
+        near = [Neighbour(self._training_photo(reference, index), float(distances[index])) for index in order]
         others = [one for one in near if (one.sample.name, one.sample.path) != (own.name, own.path)]
         return tuple(others[:count])
 
-    def _training_photo(self, index: int) -> Sample:
-        name = self.reference.names[index]
+    def _training_photo(self, reference: ReferenceFeatures, index: int) -> Sample:
+        name = reference.names[index]
         if name in self.training:
             return self.training[name]
         if name in self.row_of:
             return self.samples[self.row_of[name]]
-        return Sample(Path(), name, int(self.reference.labels[index]))
+        return Sample(Path(), name, int(reference.labels[index]))

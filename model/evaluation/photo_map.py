@@ -40,12 +40,12 @@ class PhotoMap:
 
 
 def draw_map(photos: PhotoFeatures, seed: int = 0) -> PhotoMap | None:
-    """The map of at most 2,000 photos, sampled at random; None for too few photos.
+    """The map of at most 2,000 photos, sampled at random; None for too few photos, and without features.
 
     Equal seeds give equal maps. One thread: several of them wait for each other on a busy machine.
     """
     count = len(photos.samples)
-    if count < MIN_PHOTOS:
+    if count < MIN_PHOTOS or photos.reference is None:
         return None
     rows = np.arange(count)
     if count > MAX_PHOTOS:

@@ -28,7 +28,7 @@ class PhotoStudy:
         uncertain: rows of the leading evaluation with the least confident predictions, least confident first.
         neighbours: name of a photo that is shown -> its nearest training photos.
         contact_sheets: class name -> photos spread over its features; those of at most 40 classes, lowest F1 first.
-        map: places of the photos; None for too few photos.
+        map: places of the photos; None for too few photos, and without features.
         of_training: whether the photos are those of the training, and not photos that the model was evaluated on.
     """
 

@@ -133,10 +133,13 @@ def local_file(
 
 
 @contextmanager
-def output_file(where: Path, progress: Progress = no_progress) -> Iterator[Path]:
+def output_file(where: Path, progress: Progress = no_progress, may_be_missing: bool = False) -> Iterator[Path]:
     """Local path to write a file to; for `remote:path` the file is uploaded when the block ends without an error.
 
     Until it is uploaded the file is kept in the cache, so that interrupted work can be resumed.
+
+    Args:
+        may_be_missing: without a file written, remove a former one at `remote:path`.
 
     Raises:
         StorageError: the upload failed; the message names the local file.
@@ -156,6 +159,8 @@ def output_file(where: Path, progress: Progress = no_progress) -> Iterator[Path]
         except StorageError as error:
             raise type(error)(f"{error.message} The file is kept in {local}.") from error
         local.unlink()
+    elif may_be_missing:
+        storage.remove("")
 
 
 @contextmanager

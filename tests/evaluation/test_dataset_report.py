@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import hashlib
 import re
 import shutil
 from pathlib import Path
@@ -46,13 +47,37 @@ def test_the_sections_that_need_features_are_those_of_the_evaluated_photos(works
     assert "gone or changed" not in page
 
 
-def test_a_model_without_reference_features_has_none_of_them(workspace: Workspace) -> None:
+def test_a_model_without_reference_features_has_those_that_need_probabilities_only(workspace: Workspace) -> None:
     page = workspace.root / "report.html"
     evaluate_on_dataset(write_colour_model(workspace.models, "bare"), "photos", workspace, report=page)
     content = page.read_text(encoding="utf-8")
-    assert "<h2>Confusion matrix</h2>" in content and "Most uncertain photos" not in content
-    missing = "the features of the training photos are not recorded, as of an imported model"
-    assert f"Labels were not checked: {missing}" in content and f"Not measured: {missing}" in content
+    assert "<h2>Confusion matrix</h2>" in content and "<h2>Most uncertain photos</h2>" in content
+    assert "The labels of 36 evaluated photos were checked, and none is suspected" in content
+    assert "Not measured: the features of the training photos are not recorded, as of an imported model" in content
+    assert "Map of the photos" not in content and "neighbours" not in content.partition("</style>")[2]
+
+
+def test_labels_are_checked_by_probabilities_where_there_are_no_features(workspace: Workspace) -> None:
+    for number, given in enumerate(("red", "green", "blue")):
+        source = workspace.data / "photos" / ("red", "green", "blue")[number - 1] / "0.png"
+        source.rename(workspace.data / "photos" / given / "wrong.png")
+    page = workspace.root / "report.html"
+    evaluate_on_dataset(write_colour_model(workspace.models, "bare"), "photos", workspace, report=page)
+    with open(page.with_name("report.label_issues.csv"), newline="") as stream:
+        assert {row["image"] for row in csv.DictReader(stream)} == {
+            f"{one}/wrong.png" for one in ("red", "green", "blue")
+        }
+    section = page.read_text(encoding="utf-8").partition("<h2>Suspected label errors</h2>")[2]
+    assert "nearest photos" not in section.partition("<h2>")[0]
+    # A report whose labels are not checked leaves no file of the former one.
+    learned = "".join(
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"
+        for path in sorted((workspace.data / "photos").rglob("*.png"))
+    )
+    files = {"dataset_files/train.sha256": learned, "dataset_files/val.sha256": ""}
+    evaluate_on_dataset(
+        rewrite(write_colour_model(workspace.models, "learned"), files), "photos", workspace, report=page
+    )
     assert not list(workspace.root.glob("*.csv"))
 
 

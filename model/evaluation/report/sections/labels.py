@@ -22,6 +22,7 @@ def values(content: ReportContent) -> dict[str, Any]:
         "checked": f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else "".join(parts),
         "count": len(check.issues),
         "issues": [_row(content, issue) for issue in check.issues[:MAX_SHOWN]],
+        "has_neighbours": any(issue.neighbours for issue in check.issues),
         "file": content.label_issues,
         "train_checked": "train" in check.checked,
         "of_training": of_training,

@@ -12,7 +12,7 @@ _MAX_ROWS = 12
 
 def values(content: ReportContent) -> dict[str, Any]:
     """Values of more_photos.html.jinja."""
-    if content.study is None:
+    if content.study is None or content.study.photos.reference is None:
         return {"off": NO_FEATURES}
     curve = content.study.curve
     if not content.study.of_training:
