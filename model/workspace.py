@@ -58,8 +58,11 @@ class Workspace:
         return self.models / STUDIO
 
     def comparison_folder(self, base: str, new: Sequence[str]) -> Path:
-        """Default folder of a comparison of models with these names; a name that file systems refuse is shortened."""
-        name = f"{'+'.join(new)}-{base}"
+        """Default folder of a comparison of models with these names, of which each is named once.
+
+        A name that file systems refuse is shortened.
+        """
+        name = f"{'+'.join(dict.fromkeys(new))}-{base}"
         encoded = os.fsencode(name)
         if len(encoded) > _MAX_NAME_BYTES:
             digest = hashlib.sha256(encoded).hexdigest()[:16]

@@ -151,7 +151,9 @@ def _pair_lines(comparison: "Comparison", name: str) -> list[str]:
     for kind, row in pair.rows.items():
         found = row.difference
         low, high = found.interval
-        unknown = "" if row.base_unknown is None else f", marked unknown by {pair.base}: {row.base_unknown}"
+        marked = {pair.base: row.base_unknown, pair.new: row.new_unknown}
+        counts = ", ".join(f"{model} {count}" for model, count in marked.items() if count is not None)
+        unknown = f", marked unknown by {counts}" if counts else ""
         lines.append(
             f"  {kind:<6}  {found.images:>6,} photos  {100 * found.base:5.1f} -> {100 * found.new:5.1f} %  "
             f"{100 * found.difference:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})  "

@@ -116,7 +116,7 @@ def test_a_model_is_not_compared_with_itself(workspace: Workspace, capsys: pytes
         assert answer["comparisons"] == [] and answer["best"] == "good" and answer["kept"] is True
         assert "there is nothing to compare" in answer["sentences"][0]
         folder = workspace.root / "comparisons" / f"{other}-good"
-        assert [path.name for path in folder.iterdir()] == ["comparison.json"]
+        assert {path.name for path in folder.iterdir()} == {"comparison.html", "comparison.json", "changed.csv"}
         assert json.loads((folder / "comparison.json").read_text()) == answer
     answer = compare(capsys, "good", "good", "red", "red", "photos")
     assert [pair["new"] for pair in answer["comparisons"]] == ["red"]

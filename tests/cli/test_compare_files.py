@@ -43,12 +43,20 @@ def test_the_files_are_uploaded_to_remote_storage(
         assert {path.name for path in folder.iterdir()} == FILES
         assert json.loads((folder / "comparison.json").read_text()) == answer
         assert answer["sentences"][0] in (folder / "comparison.html").read_text()
-        assert main(["compare", "good", "good", "photos", "--output", "rshare:results/same"]) == 0
-        assert [path.name for path in (stored / "results" / "same").iterdir()] == ["comparison.json"]
+        # No file of a former comparison remains.
+        assert main(["compare", "good", "good", "photos", "--output", "rshare:results/first"]) == 0
+        assert {path.name for path in folder.iterdir()} == FILES
+        assert len((folder / "changed.csv").read_text().splitlines()) == 1
+        page = (folder / "comparison.html").read_text()
+        assert "good is good itself: there is nothing to compare." in page and "<table" not in page
         topgraft.compare("red", "good", "photos", output="rshare:results/python")
         assert {path.name for path in (stored / "results" / "python").iterdir()} == FILES
         topgraft.evaluate("good", "photos", report="rshare:results/report.html")
         assert (stored / "results" / "report.html").is_file()
+        # Labels of so few photos are not checked: the file of a former report is removed.
+        (stored / "results" / "few.label_issues.csv").write_text("former")
+        topgraft.evaluate("good", "photos", report="rshare:results/few.html")
+        assert not (stored / "results" / "few.label_issues.csv").exists()
     assert main(["compare", "red", "good", "photos", "--output", "rshare:results/second"]) == 5
     assert not (workspace.root / "comparisons").exists()
 
@@ -58,6 +66,16 @@ def test_a_function_creates_the_folder_of_its_files(workspace: Workspace, monkey
     for output in (workspace.root / "new" / "folder", "./local:folder"):
         topgraft.compare("red", "good", "photos", output=output)
         assert {path.name for path in Path(output).iterdir()} == FILES
+
+
+def test_a_model_named_twice_is_in_the_name_of_the_folder_once(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compare", "red", "good", "good", "photos"]) == 0
+    assert [path.name for path in (workspace.root / "comparisons").iterdir()] == ["good-red"]
+    page = (workspace.root / "comparisons" / "good-red" / "comparison.html").read_text()
+    assert "(95 % interval" in page.partition("<h2>Calibration</h2>")[2]
+    assert "ltr" in page and "<bdi>green/" not in page
 
 
 @pytest.mark.parametrize("version", range(1, FORMAT_VERSION + 1))

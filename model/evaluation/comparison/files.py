@@ -21,17 +21,15 @@ def write_files(
 ) -> None:
     """Write the files into an existing folder; the photos are read again and must still be readable.
 
+    All files are written also if nothing was compared, so that none of a former comparison remains.
+
     Args:
-        predictors: the models, the base model first.
+        predictors: the models, the base model first; none if nothing was compared.
         samples: the compared photos, in the order of `comparison.names`.
     """
     durable.write_csv(directory / CHANGED, CHANGED_COLUMNS, changed_rows(comparison))
     durable.write_text(directory / PAGE, render_comparison(comparison, predictors, samples))
-    write_result(directory, comparison)
-
-
-def write_result(directory: Path, comparison: Comparison) -> None:
-    """Write the numbers of a comparison into an existing folder, as described by docs/comparison.schema.json."""
+    # As described by docs/comparison.schema.json.
     durable.write_json(directory / RESULT, comparison.to_json())
 
 

@@ -12,7 +12,7 @@ from model.bundle_files import served_network
 from model.dataset.checked import checked_dataset
 from model.dataset.verdict import Verdict
 from model.errors import ConfigError, DatasetError
-from model.evaluation.comparison.files import write_files, write_result
+from model.evaluation.comparison.files import write_files
 from model.evaluation.comparison.gate import Gate
 from model.evaluation.comparison.pairs import NamedAnswers, compare_pair, corrected
 from model.evaluation.comparison.photos import ComparedPhotos, select_compared
@@ -20,7 +20,7 @@ from model.evaluation.comparison.result import PHOTOS_IN_WORDS, ComparedModel, C
 from model.evaluation.dataset_evaluation import evaluation_config
 from model.evaluation.learned_photos import records_photos
 from model.evaluation.marks import marked_unknown
-from model.evaluation.metrics import calibration_error, reliability
+from model.evaluation.metrics import calibration_error, calibration_error_interval, reliability
 from model.evaluation.predicting import (
     ImagePredictions,
     PredictedSamples,
@@ -60,8 +60,7 @@ def compare_models(
         options: `model.dataset.DATASET_OPTIONS` of `TrainConfig`; the others are those of the first new model, or of
             one that did not record its training photos, so that its splits are made again.
         progress: called with the phases `check` and `evaluate`, in images.
-        output: existing folder to write comparison.html, comparison.json and changed.csv to, of which there is
-            comparison.json only if all models are the base model; None for none.
+        output: existing folder to write comparison.html, comparison.json and changed.csv to; None for none.
         decide: returns the `decision` of the comparison, which the files state.
 
     Raises:
@@ -77,7 +76,7 @@ def compare_models(
     if len(bundles) == 1:
         comparison = Comparison(base.name, place, gate, same=same)
         if output is not None:
-            write_result(output, comparison)
+            write_files(output, comparison, (), ())
         return comparison
     for bundle in bundles[1:]:
         _require_shared_class(base, bundle)
@@ -208,4 +207,5 @@ def _model(
         milliseconds,
         tuple(reliability(probabilities, labels, _BINS)) if len(labels) else (),
         calibration_error(probabilities, labels) if len(labels) else None,
+        calibration_error_interval(probabilities, labels) if len(labels) else None,
     )

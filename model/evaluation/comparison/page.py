@@ -33,6 +33,7 @@ def render_comparison(comparison: Comparison, predictors: Sequence[Predictor], s
         samples: the compared photos, in the order of `comparison.names`.
     """
     models = {predictor.bundle.name: predictor for predictor in predictors}
+    names = ", ".join([pair.new for pair in comparison.pairs] or comparison.same)
     values = {
         "comparison": comparison,
         "metric": METRIC_NAMES[comparison.gate.metric],
@@ -40,13 +41,12 @@ def render_comparison(comparison: Comparison, predictors: Sequence[Predictor], s
         "recommendation": "" if comparison.decision else _recommendation(comparison),
         "models": list(comparison.models.values()),
         "pairs": [_pair(comparison, pair, models, samples) for pair in comparison.pairs],
-        "of_model": {pair.new: pair for pair in comparison.pairs},
+        "names": names,
         "diagrams": _diagrams(comparison),
         "left_out": comparison.photos,
         "warnings": () if comparison.photos is None else comparison.photos.warnings,
         "significance": SIGNIFICANCE,
     }
-    names = ", ".join(pair.new for pair in comparison.pairs)
     environment = template_environment(Path(__file__).parent)
     section = environment.get_template("comparison.html.jinja").render(values)
     return render_page(f"{names} against {comparison.base}: comparison", [section])
@@ -121,6 +121,7 @@ def _diagrams(comparison: Comparison) -> list[dict[str, Any]]:
         {
             "name": model.name,
             "error": model.calibration_error,
+            "interval": model.calibration_interval,
             "images": sum(group.images for group in model.reliability),
             "diagram": charts.reliability_diagram([], model.reliability),
         }

@@ -209,6 +209,7 @@ class ComparedModel:
         reliability: predictions grouped by confidence, on the photos of classes that all models know, or else of those
             that this model knows.
         calibration_error: calibration error on the same photos; None if there are none.
+        calibration_interval: its 95 % interval.
     """
 
     name: str
@@ -219,6 +220,7 @@ class ComparedModel:
     milliseconds: float
     reliability: tuple[ReliabilityBin, ...]
     calibration_error: float | None
+    calibration_interval: tuple[float, float] | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
