@@ -229,8 +229,8 @@ def report_files(report: Path | None) -> Iterator[tuple[Path, ...]]:
     if report is None:
         yield ()
         return
-    beside = label_issues_beside(report)
-    with output_file(report) as page, output_file(beside, may_be_missing=True) as label_issues:
+    issues_file = label_issues_beside(report)
+    with output_file(report) as page, output_file(issues_file, may_be_missing=True) as label_issues:
         yield page, label_issues
 
 

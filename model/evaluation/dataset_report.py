@@ -101,9 +101,9 @@ def photos_with_features(
     rows = np.array([sample.name in names for sample in predicted.samples], bool)
     splits: list[Split] = ["test"] * len(evaluation.samples)
     if reference is None or predictions.features is None:
-        none = np.empty((len(evaluation.samples), 0), np.float32)
+        no_features = np.empty((len(evaluation.samples), 0), np.float32)
         return PhotoFeatures(
-            manifest.classes, evaluation.samples, tuple(splits), none, evaluation.probabilities, reference=None
+            manifest.classes, evaluation.samples, tuple(splits), no_features, evaluation.probabilities, reference=None
         )
     training = {
         name: Sample(Path(), name, int(label)) for name, label in zip(reference.names, reference.labels, strict=True)
