@@ -13,6 +13,7 @@ from multidict import MultiDict, MultiDictProxy
 
 from api.body_memory import BodyShare
 from api.errors import BadRequest, TooLarge
+from model.received import quoted
 
 MAX_FIELDS = 200
 """Fields of a form: several times the number of options."""
@@ -20,6 +21,12 @@ MAX_FIELDS = 200
 MAX_FILES = 8
 """Files of a form. Each occupies a file descriptor of the server."""
 
+CHARSETS = frozenset(
+    ("utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "iso8859-1", "latin-1", "latin1", "windows-1252", "utf-16")
+)
+"""Charsets that are read. Others of Python, such as punycode, take minutes for a megabyte."""
+
+_MAX_PREAMBLE_LINES = 20
 _BYTES_IN_MEMORY = 1 << 20
 _BLOCK = 1 << 16
 
@@ -30,6 +37,29 @@ class _TextTooLarge(TooLarge):
     def __init__(self, size: int | str) -> None:
         message = size if isinstance(size, str) else f"expected texts of at most {size} bytes in a form, received more."
         super().__init__(message)
+
+
+class _FormReader(MultipartReader):
+    """Refuses a long text before the first part, which aiohttp would skip line by line in the event loop."""
+
+    _skipped = 0
+
+    async def _readline(self) -> bytes:
+        if self._at_bof:
+            self._skipped += 1
+            if self._skipped > _MAX_PREAMBLE_LINES:
+                raise ValueError(f"more than {_MAX_PREAMBLE_LINES} lines before the first field")
+        return await super()._readline()
+
+
+def check_charset(charset: str | None) -> None:
+    """Check the charset of a request or of a field, which is read as UTF-8 if it has none.
+
+    Raises:
+        BadRequest: it is none of `CHARSETS`.
+    """
+    if charset is not None and charset.lower() not in CHARSETS:
+        raise BadRequest(f"expected a charset such as utf-8, received {quoted(charset)}.")
 
 
 async def read_form(request: web.Request, max_text_bytes: int, share: BodyShare) -> None:
@@ -59,7 +89,7 @@ async def read_form(request: web.Request, max_text_bytes: int, share: BodyShare)
 
 
 async def _read_parts(request: web.Request, fields: "MultiDict[Any]", max_text_bytes: int, share: BodyShare) -> None:
-    reader = MultipartReader(
+    reader = _FormReader(
         request.headers, request.content, client_max_size=max_text_bytes, max_size_error_cls=_TextTooLarge
     )
     files = text_bytes = 0
@@ -113,5 +143,7 @@ async def _read_file(request: web.Request, part: BodyPartReader) -> web.FileFiel
 
 def _decoded(part: BodyPartReader, content: bytes) -> str | bytes:
     if part.headers.get(hdrs.CONTENT_TYPE, "text/").startswith("text/"):
-        return content.decode(part.get_charset("utf-8"))
+        charset = part.get_charset("utf-8")
+        check_charset(charset)
+        return content.decode(charset)
     return content

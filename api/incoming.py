@@ -18,7 +18,7 @@ from api.body_memory import BodyMemory, BodyShare, read_body
 from api.cancellation import cancel_if_disconnected, is_prediction
 from api.data_uri import MAX_CHARACTERS
 from api.errors import ApiError, BadRequest, TooLarge
-from api.forms import read_form
+from api.forms import check_charset, read_form
 from api.negotiation import negotiate_content_type
 from api.temporary import explain_temporary_errors
 from api.training_list import limit_trainings
@@ -64,7 +64,7 @@ async def check_request(request: web.Request, handler: Handler) -> web.StreamRes
     limit = _limit(request)
     if (request.content_length or 0) > limit:
         raise _too_large(request, limit)
-    _check_charset(request)
+    check_charset(request.charset)
     _check_content_encoding(request)
     limited = request.clone(client_max_size=limit)
     try:
@@ -158,13 +158,6 @@ async def _close_files(request: web.Request) -> None:
 
 def _is_json(request: web.Request) -> bool:
     return request.body_exists and request.content_type.endswith(("/json", "+json"))
-
-
-def _check_charset(request: web.Request) -> None:
-    try:
-        "".encode(request.charset or "utf-8")
-    except (LookupError, UnicodeError) as error:
-        raise BadRequest(f"expected a charset such as utf-8, received {quoted(request.charset)}.") from error
 
 
 def _check_content_encoding(request: web.Request) -> None:

@@ -8,6 +8,7 @@ import time
 
 from model.errors import FetchError
 from model.reading import without_number
+from model.received import quoted
 from model.waiting import wait_until
 
 log = logging.getLogger(__name__)
@@ -75,11 +76,11 @@ def find_addresses(host: str, port: int, deadline: float, private: bool) -> list
     addresses = _resolve(host, port, deadline)
     refused = [] if private else _refused(addresses, deadline)
     if refused:
-        log.warning("url: refused %s, which resolves to %s", host, ", ".join(addresses))
+        log.warning("url: refused %s, which resolves to %s", quoted(host), ", ".join(addresses))
     if refused or not addresses:
         expected = "a host that can be found" if private else "a host that can be found on the public internet"
         advice = "" if private else " The operator of this service can allow others with TOPGRAFT_ALLOW_PRIVATE_URLS=1."
-        raise FetchError(f"url: expected {expected}, received {host}.{advice}")
+        raise FetchError(f"url: expected {expected}, received {quoted(host)}.{advice}")
     return addresses
 
 

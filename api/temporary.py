@@ -17,6 +17,7 @@ from aiohttp import web
 
 from api.errors import TryAgain
 from model.reading import with_path
+from model.scratch import ProcessFolder
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +25,9 @@ log = logging.getLogger(__name__)
 _MAX_IN_MEMORY = 1 << 18
 # Of all uploads in memory that wait for a worker or its answer; further ones are files.
 _MAX_ALL_IN_MEMORY = 32 << 20
+
+# A kill leaves its files, which the next start of a service removes.
+_UPLOADS = ProcessFolder("uploads")
 
 Function = Callable[..., Any]
 
@@ -120,7 +124,7 @@ def passing_files(predict: Function) -> Function:
 def _write_file(field: web.FileField) -> Path:
     """Write the content of a form field to a new file; close the field's own file, which takes as much space."""
     with explain_temporary_errors():
-        descriptor, name = tempfile.mkstemp()
+        descriptor, name = tempfile.mkstemp(dir=_UPLOADS.path())
         try:
             with open(descriptor, "wb") as copy:
                 shutil.copyfileobj(field.file, copy)

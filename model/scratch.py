@@ -4,6 +4,7 @@ The process that uses a temporary folder or file holds its lock, and the system 
 What has a name of ours and no lock belongs to no living process.
 """
 
+import atexit
 import contextlib
 import os
 import re
@@ -38,8 +39,41 @@ def scratch_folder(purpose: str) -> Iterator[Path]:
     try:
         yield path
     finally:
-        shutil.rmtree(path, ignore_errors=True)
-        os.close(descriptor)
+        _remove(path, descriptor)
+
+
+class ProcessFolder:
+    """A folder for temporary files that this process uses until it ends, created when it is needed first.
+
+    Args:
+        purpose: as for `scratch_folder`.
+    """
+
+    def __init__(self, purpose: str) -> None:
+        self._purpose = purpose
+        self._created: tuple[Path, int] | None = None
+
+    def path(self) -> Path:
+        """Path of the folder; another one if it was removed, or the folder for temporary files was changed.
+
+        Raises:
+            OSError: it cannot be created.
+        """
+        if self._created is not None:
+            path, _ = self._created
+            if path.is_dir() and path.parent == Path(tempfile.gettempdir()):
+                return path
+            self.remove()
+        self._created = _create(self._purpose)
+        atexit.register(self.remove)
+        return self._created[0]
+
+    def remove(self) -> None:
+        """Remove the folder, if there is one."""
+        atexit.unregister(self.remove)
+        if self._created is not None:
+            _remove(*self._created)
+            self._created = None
 
 
 def remove_leftovers(workspace: Workspace | None = None) -> None:
@@ -69,6 +103,11 @@ def _create(purpose: str) -> tuple[Path, int]:
         if path.exists():
             return path, descriptor
         os.close(descriptor)
+
+
+def _remove(path: Path, descriptor: int) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+    os.close(descriptor)
 
 
 def _remove_generated_code(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -184,3 +185,39 @@ def test_the_number_of_connections_leaves_descriptors_free() -> None:
     most, batch = connections._capacity()
     assert connections._MIN_CONNECTIONS <= most <= connections.MAX_CONNECTIONS
     assert batch >= 4
+
+
+def test_malformed_requests_are_logged_in_one_line_a_minute(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(logging.getLogger("aiohttp.server"), "filters", [])
+
+    async def use(port: int) -> None:
+        for start in (b"GET / HTTP/1.1\r\n", b"GET / HTTP/9\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n") * 5:
+            reader, writer = await _open(port, start, b"a b: c" * 1000, b"\r\n\r\n")
+            assert b"400" in await asyncio.wait_for(reader.readline(), 5)
+            writer.close()
+
+    _run(use, monkeypatch)
+    [line] = [record for record in caplog.records if record.name == "aiohttp.server"]
+    assert "malformed request refused: 400" in line.getMessage()
+    assert line.exc_info is None and len(line.getMessage()) < 400
+
+
+@pytest.mark.parametrize("character", ["a", '"', "%22"])
+def test_long_paths_and_headers_are_cut_in_the_log(
+    character: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    long = (character * 5000)[:5000].encode()
+
+    async def use(port: int) -> None:
+        head = HEAD.replace(b"/ ", b"/?" + long + b" ") + b"User-Agent: " + long + b"\r\nReferer: " + long + b"\r\n"
+        reader, writer = await _open(port, head, b"Connection: close\r\n\r\n")
+        assert b"200" in await asyncio.wait_for(reader.readline(), 5)
+        writer.close()
+
+    _run(use, monkeypatch)
+    lines = [record.getMessage() for record in caplog.records if record.name == "aiohttp.access"]
+    assert lines and all(len(line) <= 1000 for line in lines)
+    assert character != "a" or " 200 " in lines[0]

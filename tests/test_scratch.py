@@ -13,7 +13,7 @@ import pytest
 
 from model import durable
 from model.cli import main
-from model.scratch import remove_leftovers, scratch_folder
+from model.scratch import ProcessFolder, remove_leftovers, scratch_folder
 from model.workspace import Workspace
 from tests.support.command import ROOT
 
@@ -180,3 +180,46 @@ def test_concurrent_writers_do_not_remove_each_others_files(tmp_path: Path) -> N
 
     durable.replace_file(target, write)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+_HOLD_UPLOADS = """
+import sys
+from model.scratch import ProcessFolder
+
+uploads = ProcessFolder("uploads")
+(uploads.path() / "waiting").write_bytes(b"photo")
+assert uploads.path() == uploads.path()
+print("begins", flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, None], ids=["killed", "ended"])
+def test_the_folder_of_a_killed_process_is_removed(temporary: Path, how: signal.Signals | None) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", _HOLD_UPLOADS],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"TMPDIR": str(temporary)},
+    ) as child:
+        assert child.stdin is not None and child.stdout is not None and child.stdout.readline() == b"begins\n"
+        remove_leftovers()
+        assert [path.name for path in temporary.glob("topgraft-uploads-*/*")] == ["waiting"]
+        if how is None:
+            child.stdin.close()
+        else:
+            child.send_signal(how)
+        child.wait()
+    assert bool(list(temporary.iterdir())) == (how is not None)
+    remove_leftovers()
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_folder_of_this_process_that_was_removed_is_replaced(temporary: Path) -> None:
+    uploads = ProcessFolder("uploads")
+    first = uploads.path()
+    first.rmdir()
+    assert uploads.path().is_dir() and uploads.path() != first
+    uploads.remove()
+    assert list(temporary.iterdir()) == []

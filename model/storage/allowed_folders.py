@@ -9,6 +9,7 @@ import dataclasses
 import os
 from pathlib import Path
 
+from model.addresses import is_url
 from model.config import TrainConfig
 from model.environment import DATA_ROOTS
 from model.errors import ConfigError
@@ -28,12 +29,21 @@ def restrict_paths(config: TrainConfig, workspace: Workspace) -> TrainConfig:
         ConfigError: a path is outside the allowed folders, also by a symbolic link.
     """
     dataset = config.dataset if is_remote(config.dataset) else _allowed_path("dataset", config.dataset, workspace)
-    import_from = config.import_from
-    if import_from and "://" not in import_from and not is_remote(import_from):
-        import_from = _allowed_path("import_from", import_from, workspace)
     features = _allowed_path("features", config.features, workspace) if config.features else ""
+    import_from = config.import_from
+    if import_from and not is_url(import_from) and not is_remote(import_from):
+        import_from = _absolute(_allowed_path("import_from", import_from, workspace), workspace)
+    upload_to = config.upload_to
+    if upload_to and not is_remote(upload_to):
+        upload_to = _absolute(_allowed_path("upload_to", upload_to, workspace), workspace)
     _check_images_directory(config.images_directory, dataset, workspace)
-    return dataclasses.replace(config, dataset=dataset, features=features, import_from=import_from)
+    _check_table(config.table, workspace)
+    return dataclasses.replace(config, dataset=dataset, features=features, import_from=import_from, upload_to=upload_to)
+
+
+def _absolute(allowed: str, workspace: Workspace) -> str:
+    """An allowed path, from `data/` on if it is relative: without this, from the folder in which the service runs."""
+    return str(workspace.data.absolute() / allowed)
 
 
 def _allowed_path(option: str, value: str, workspace: Workspace) -> str:
@@ -62,6 +72,13 @@ def _check_images_directory(value: str, dataset: str, workspace: Workspace) -> N
         is_inside = is_allowed(workspace.find_dataset(dataset).absolute() / value, workspace)
     if not is_inside:
         raise ConfigError(f"images_directory: expected a folder in the dataset, received {quoted(value)}.")
+
+
+def _check_table(value: str, workspace: Workspace) -> None:
+    """Check that the table of labels can be in a dataset; whether it is in this one, its reader checks."""
+    path = Path(value)
+    if value.startswith("~") or ".." in path.parts or (path.is_absolute() and not is_allowed(path, workspace)):
+        raise ConfigError(f"table: expected a file in the dataset, received {quoted(value)}.")
 
 
 def is_allowed(path: Path, workspace: Workspace) -> bool:

@@ -19,6 +19,8 @@ from typing import Any, cast
 
 from aiohttp import web
 
+from model.web.request_logs import bound_request_logs
+
 log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 1000
@@ -67,9 +69,10 @@ class ClientLimits:
 
 
 def limit_connections(application: web.Application, limits: ClientLimits | None = None) -> None:
-    """Limit the connections of the server that is about to run this application."""
+    """Limit the connections of the server that is about to run this application, and what it logs of requests."""
 
     async def install(_: web.Application) -> None:
+        bound_request_logs()
         _limit_servers(asyncio.get_running_loop(), limits or ClientLimits())
 
     application.on_startup.append(install)

@@ -20,6 +20,7 @@ from api.fetch import FetchLimits
 from api.incoming import check_request
 from api.temporary import SentFile, UploadedFile, passing_files
 from api.uploads import open_photos
+from model.scratch import ProcessFolder
 from tests.support.deepaas_server import running_server
 from tests.support.full_disks import small_disk, small_files
 from tests.support.photos import photo
@@ -37,8 +38,11 @@ def scratch(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
     folder = tmp_path / "scratch"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    uploads = ProcessFolder("uploads")
+    monkeypatch.setattr("api.temporary._UPLOADS", uploads)
     with small_disk(folder, ROOM) if request.param == "disk" else small_files(ROOM):
         yield folder
+        uploads.remove()
         assert list(folder.iterdir()) == []
         assert shutil.disk_usage(folder).used == 0 or request.param == "files"
 
@@ -119,7 +123,7 @@ def test_a_large_upload_is_handed_on_as_deepaas_does_and_its_field_takes_no_more
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     field = _field(bytes(LARGE))
     options = passing_files(lambda **given: given)(image=field, top_k=3)
-    [path] = tmp_path.iterdir()
+    [path] = tmp_path.glob("topgraft-uploads-*/*")
     assert options == {"image": UploadedFile("image", str(path), "image/jpeg", "a.jpg"), "top_k": 3}
     assert path.read_bytes() == bytes(LARGE) and path.stat().st_mode & 0o077 == 0
     assert field.file.closed

@@ -1,6 +1,7 @@
 """Requests as they arrive in the server's own process."""
 
 import asyncio
+import encodings.aliases
 import gzip
 import json
 import sys
@@ -14,6 +15,7 @@ from aiohttp import ClientSession, web
 from api import incoming
 from api.body_memory import BodyMemory
 from api.cancellation import cancel_if_disconnected
+from api.forms import CHARSETS
 from api.incoming import MIDDLEWARES, check_request, guard_server
 
 FORM = {"Content-Type": "multipart/form-data; boundary=xx"}
@@ -200,6 +202,46 @@ def test_malformed_requests_are_client_errors(body: bytes, headers: dict[str, st
     status, answer = _post(body, headers)
     assert (status, "expected" in answer["message"]) == (400, True), answer
     assert len(answer["message"]) < 500
+
+
+# All codecs of Python that encode texts: some take seconds for a hundred kilobytes.
+OTHER_CHARSETS = sorted(
+    name
+    for name in {*encodings.aliases.aliases.values(), "idna", "punycode", "unicode_escape", "undefined"}
+    if name not in ("ascii", "latin_1", "utf_8", "utf_16", "cp1252")
+)
+
+
+@pytest.mark.parametrize("charset", OTHER_CHARSETS)
+def test_texts_in_charsets_that_no_client_uses_are_refused_unread(charset: str) -> None:
+    field = b'--xx\r\nContent-Disposition: form-data; name="model"\r\n'
+    bodies = [
+        (b"a=1", f"application/x-www-form-urlencoded; charset={charset}"),
+        (b"{}", f"application/json; charset={charset}"),
+        (field + f"Content-Type: text/plain; charset={charset}\r\n\r\na".encode() + END, FORM["Content-Type"]),
+    ]
+    for body, kind in bodies:
+        status, answer = _post(body, {"Content-Type": kind})
+        assert status == 400 and "expected a charset such as utf-8" in answer["message"], (kind, answer)
+
+
+@pytest.mark.parametrize("charset", sorted(CHARSETS))
+def test_texts_in_charsets_of_clients_are_read(charset: str) -> None:
+    body = "a=é".encode(charset) if "ascii" not in charset else b"a=ee"
+    if charset != "utf-16":  # Of forms, Python reads the names as ASCII.
+        kind = f"application/x-www-form-urlencoded; charset={charset.upper()}"
+        assert _post(body, {"Content-Type": kind}) == (200, {"a": 1 + ("ascii" in charset)})
+    assert _post("{}".encode(charset), {"Content-Type": f"application/json; charset={charset}"}) == (200, 2)
+
+
+@pytest.mark.parametrize("preamble", [b"\r\n" * 1000, b"\n" * 1000, b"text\r\n" * 1000, b"x" * 1_000_000 + b"\r\n"])
+def test_a_long_text_before_the_first_field_is_refused(preamble: bytes) -> None:
+    status, answer = _post(preamble + FILE + b"abc" + END, FORM)
+    assert status == 400 and "expected a form" in answer["message"]
+
+
+def test_a_few_lines_before_the_first_field_are_skipped() -> None:
+    assert _post(b"\r\n\r\nThis is a form.\r\n" + FILE + b"abc" + END, FORM) == (200, {"image": 3})
 
 
 def test_a_disconnected_client_is_no_server_error(caplog: pytest.LogCaptureFixture) -> None:

@@ -39,11 +39,12 @@ REFUSED = (
     "{outside}", "{outside}/secret", "{outside}/nowhere", "{data}/../outside", "link", "link/secret", "{data}/link",
     "photos/link/secret", "link/../../outside", "loop", "~", "~root", "~no-such-user/x", "/proc/self/cwd",
     "/dev/fd", "a\0b", "x" * 300, "/" + "x" * 300, "../" * 100 + "etc", "{data}-other", "/storage/../etc", "//etc",
-    "file:///etc",
+    "file:///etc", "{outside}/q://../secret", "q://../../outside", "s3://../{outside}", "{data}/q:/../../outside",
+    "{outside}/a:", "./a:/../../outside",
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("option", ["dataset", "features", "import_from"])
+@pytest.mark.parametrize("option", ["dataset", "features", "import_from", "upload_to"])
 @pytest.mark.parametrize("value", REFUSED)
 def test_a_path_outside_is_refused(option: str, value: str, outside: Path, workspace: Workspace) -> None:
     value = value.format(outside=outside, data=workspace.data)
@@ -53,10 +54,10 @@ def test_a_path_outside_is_refused(option: str, value: str, outside: Path, works
         assert error.message.startswith(f"{option}: expected ") and "a path in data/" in error.message
         assert "TOPGRAFT_DATA_ROOTS" in error.message
     else:
-        # A name inside data/ that does not exist, or a URL, which the import refuses.
-        path = getattr(config, option)
-        assert path == value or Path(path).is_relative_to(workspace.data)
-        assert "://" in value or not Path(path).exists()
+        # A name inside data/ that does not exist.
+        path = Path(getattr(config, option))
+        assert path.is_relative_to(workspace.data) and path.resolve().is_relative_to(workspace.data.resolve())
+        assert not path.exists()
 
 
 def test_the_message_is_the_same_whether_the_path_exists(outside: Path, workspace: Workspace) -> None:
@@ -100,6 +101,26 @@ def test_a_path_in_an_allowed_folder_is_accepted(
     places = {"data": str(workspace.data), "storage": str(tmp_path / "storage")}
     config = restrict_paths(TrainConfig(dataset=value.format(**places)), workspace)
     assert config.dataset == expected.format(**places)
+
+
+@pytest.mark.parametrize("option", ["import_from", "upload_to"])
+@pytest.mark.parametrize("value", ["photos", "models/new", "{data}/photos", "{storage}/models", "rshare:models"])
+def test_a_model_comes_from_and_goes_to_allowed_folders(
+    option: str, value: str, outside: Path, tmp_path: Path, workspace: Workspace
+) -> None:
+    given = value.format(data=workspace.data, storage=tmp_path / "storage")
+    config = restrict_paths(dataclasses.replace(TrainConfig(), **{option: given}), workspace)
+    # Never relative to the folder in which the service runs.
+    assert getattr(config, option) == (given if ":" in given else str(workspace.data / given))
+
+
+@pytest.mark.parametrize("value", ["/etc/passwd", "../labels.csv", "a/../../labels.csv", "~/labels.csv", "{outside}/x"])
+def test_the_table_of_labels_is_in_the_dataset(value: str, outside: Path, workspace: Workspace) -> None:
+    assert "table: expected a file in the dataset" in _refusal(
+        workspace, dataset="photos", table=value.format(outside=outside)
+    )
+    for accepted in ("labels.csv", "tables/labels.csv", "none", str(workspace.data / "photos" / "labels.csv")):
+        assert restrict_paths(TrainConfig(dataset="photos", table=accepted), workspace).table == accepted
 
 
 def test_the_operator_allows_further_folders(
