@@ -28,6 +28,7 @@ NAMES = (
     "intensity",
     "unknown",
     "report",
+    "explanations",
     "drift",
     "head",
     "head_by_size",
