@@ -4,7 +4,8 @@ How: `topgraft train` with default options, each in a process of its own and wit
 is in the cache. Small: 16 photos in 4 classes. Large: 1,000 photos in 8 classes, all of 500 x 400. The bound of the
 large training is a program that decodes its photos and runs the network on each, one photo in each thread; it and the
 commands take turns. The Keras loop is that of the benchmark `training`, ten epochs. No training can do with less than
-the bound, so that the ratio of the loop to it is the largest that any training can reach.
+the bound, so that the ratio of the loop to it is the largest that any training can reach. The second table divides one
+more training of either size into phases.
 
 Depends on: the processors. Processor times rise when other programs run, on both sides of a ratio.
 """
@@ -31,14 +32,16 @@ from benchmarks.training import (
     write_thousand_photos,
 )
 from model.backbones import find_backbone
+from model.resources import blas_threads
 from model.results import InputSpec, Sample, no_progress
 from tests.support.processes import Cost, in_fresh_process, program, run_measured
 
 REPEATS = 3
+_BEFORE = {"prepare": "check", "export": "refit, learning curve, distances", "report": "export"}
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--without-keras", action="store_true", help="leave out the Keras loop, the longest part")
     given = parser.parse_args()
@@ -60,6 +63,8 @@ def main() -> None:
                 costs[name].append(ways[name]())
         keras = None if given.without_keras else in_fresh_process(train_with_keras, root)
         print(_cost_table(costs, None if keras is None else keras.processor))
+        print()
+        print(_phase_table(*(_phases(root, dataset) for dataset in ("small", "signs"))))
 
 
 def run_command(root: Path, dataset: str) -> Cost:
@@ -67,6 +72,30 @@ def run_command(root: Path, dataset: str) -> Cost:
     shutil.rmtree(root / "cache" / "features", ignore_errors=True)
     command = [program("topgraft"), "train", "--dataset", dataset, "--workspace", str(root), "--json"]
     return run_measured(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def _phases(root: Path, dataset: str) -> dict[str, float]:
+    shutil.rmtree(root / "cache" / "features", ignore_errors=True)
+    os.environ.update(blas_threads())
+    return in_fresh_process(train_in_phases, root, dataset)
+
+
+def train_in_phases(root: Path, dataset: str) -> dict[str, float]:
+    """Processor time of each phase of a training in this process, in seconds."""
+    from model.config import TrainConfig
+    from model.runs.trainer import train
+    from model.workspace import Workspace
+
+    used = {"imports": time.process_time()}
+
+    def progress(phase: str, done: int, total: int, /, **metrics: float) -> None:
+        # What these phases report first is the end of the work before.
+        ended = _BEFORE.get(phase, phase)
+        used[ended] = used.get(ended, 0.0) + time.process_time() - sum(used.values())
+
+    train(TrainConfig(dataset=dataset), Workspace(root), progress)
+    used["report"] = time.process_time() - sum(used.values())
+    return used
 
 
 def decode_and_run(dataset: Path) -> Cost:
@@ -111,6 +140,14 @@ def _cost_table(costs: dict[str, list[Cost]], keras: float | None) -> str:
         largest = keras / _middle(bound, "processor")
         rows.append([f"{name}, beside the bound", "", f"{times(largest)}: no training can reach more", ""])
     return markdown_table(["`topgraft train`, default options", "measured", "ratio", "goal"], rows)
+
+
+def _phase_table(small: dict[str, float], large: dict[str, float]) -> str:
+    rows = [
+        [phase.replace("_", "-"), *(f"{used.get(phase, 0):.2f} s" for used in (small, large))]
+        for phase in dict.fromkeys([*large, *small])
+    ]
+    return markdown_table(["processor time by phase", "16 photos", "1,000 photos"], rows)
 
 
 def _middle(costs: Sequence[Cost], part: str) -> float:

@@ -51,7 +51,8 @@ def write_projector(directory: Path, features: np.ndarray, dataset: Dataset, thu
     _grid(np.stack(list(images))).save(directory / _SPRITE, quality=_QUALITY)
     durable.write_text(directory / _METADATA, _table([("class", "split", "image"), *metadata]))
     components = principal_components(features[chosen], _COMPONENTS)
-    durable.write_text(directory / _FEATURES, _table([[f"{value:.4g}" for value in row] for row in components]))
+    rows = ("\t".join(f"{value:.4g}" for value in row) for row in components.tolist())
+    durable.write_text(directory / _FEATURES, "".join(f"{row}\n" for row in rows))
     durable.write_text(directory / "projector_config.pbtxt", _CONFIG)
 
 

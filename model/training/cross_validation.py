@@ -8,6 +8,10 @@ estimate is hardly optimistic; choosing it within each fold would cost the final
 Features that are whitened within the classes are tried as well (`model.training.whitening`): they lower the error of
 some datasets by several points and raise it on others.
 
+Strengths that have lost clearly in the first folds are not trained in the others (`model.training.fold_results`). None
+starts from the weights of another one, which would save a fifth of the iterations: the final head is trained from
+zeros, and the folds measure what it will be.
+
 L-BFGS trains each candidate until it has converged: stopping early as well regularises twice, and the best of some
 hundred pairs of strength and epoch is chosen by chance more often than the best of a few strengths. Minibatches do not
 converge within the epochs of a training; their number of epochs is chosen with the strength.
