@@ -29,6 +29,7 @@ class Backbone:
         embedded: whether its weights are installed with Topgraft; otherwise keras.applications downloads them on
             first use.
         added: its record if the user added it; None for a row of the table.
+        parts: names of the embedded networks whose features it has side by side; empty for a single network.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Backbone:
     scaling: Scaling
     embedded: bool = False
     added: AddedBackbone | None = None
+    parts: tuple[str, ...] = ()
 
     @property
     def is_in_onnx(self) -> bool:
@@ -54,6 +56,7 @@ def _family(scaling: Scaling, embedded: bool = False, **sizes: int) -> tuple[Bac
 
 _ROWS = (
     *_family("lite", embedded=True, EfficientNetLite0=224, EfficientNetLite1=240, EfficientNetLite2=260),
+    Backbone("EfficientNetLite0And2", 260, "lite", embedded=True, parts=("EfficientNetLite0", "EfficientNetLite2")),
     *_family("built_in", ConvNeXtTiny=224, ConvNeXtSmall=224, ConvNeXtBase=224),
     *_family("built_in", ConvNeXtLarge=224, ConvNeXtXLarge=224),
     *_family("torch", DenseNet121=224, DenseNet169=224, DenseNet201=224),

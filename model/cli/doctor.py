@@ -107,7 +107,8 @@ def _package(name: str, bounds: str, allows: Callable[[str], bool]) -> Finding:
 
 
 def _weights() -> Iterator[Finding]:
-    yield from (_embedded_weights(backbone.name) for backbone in BACKBONES.values() if backbone.embedded)
+    single = (backbone for backbone in BACKBONES.values() if backbone.embedded and not backbone.parts)
+    yield from (_embedded_weights(backbone.name) for backbone in single)
     directory = folder_in_home(KERAS_HOME) / "models"
     kept = sorted(file.name for file in directory.glob("*.h5"))
     status: Status = "ok" if kept else "note"

@@ -4,7 +4,7 @@ Only built-in layers of Keras are used, so that a saved model can be loaded with
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import keras
 import numpy as np
@@ -12,6 +12,8 @@ from keras import layers
 
 from model.features.onnx_session import FEATURES, PROBABILITIES
 from model.serving.keras_engine import HEAD, TEMPERATURE
+
+_SIDE_BY_SIDE = "side_by_side"
 
 
 def build_classifier(backbone: keras.Model, kernel: np.ndarray, bias: np.ndarray, temperature: float) -> keras.Model:
@@ -39,27 +41,53 @@ def build_classifier(backbone: keras.Model, kernel: np.ndarray, bias: np.ndarray
     return keras.Model(backbone.input, probabilities, name=f"{backbone.name}_classifier")
 
 
+def side_by_side(parts: Sequence[keras.Model]) -> keras.Model:
+    """Join networks that take the same images: their feature maps, of equal height and width, follow each other."""
+    inputs = keras.Input(parts[0].input.shape[1:])
+    return keras.Model(inputs, layers.Concatenate(name=_SIDE_BY_SIDE)([part(inputs) for part in parts]))
+
+
 def cut_at_last_block(backbone: keras.Model) -> tuple[keras.Model, keras.Model]:
     """Divide a backbone into a frozen trunk and its last block.
 
     The cut is at the final resolution, at a tensor that every path goes through: the narrowest, the first of equals.
     If no layer after it can be trained, the cut is at the resolution before.
     (In a NASNet each cell reads the two before it, so its only such tensor is near the input.)
+    Networks side by side are cut each, and the tensors at their cuts follow each other.
 
     Returns:
         The trunk, from uint8 images to the tensor at the cut, and the block, from that tensor to the
         feature map. Both share their layers with `backbone`.
     """
     network = backbone.layers[-1]
+    scaled = network._inbound_nodes[-1].input_tensors[0]
+    trunks, blocks = zip(*(_cut(part) for part in _parts(network)), strict=True)
+    cuts = [trunk(scaled) for trunk in trunks]
+    if len(blocks) == 1:
+        return keras.Model(backbone.input, cuts[0], name="trunk_from_pixels"), blocks[0]
+    trunk = keras.Model(backbone.input, layers.Concatenate()(cuts), name="trunk_from_pixels")
+    inputs = keras.Input(trunk.output.shape[1:])
+    ends = list(itertools.accumulate(cut.shape[-1] for cut in cuts))
+    maps = [block(inputs[..., start:end]) for block, start, end in zip(blocks, [0, *ends], ends, strict=False)]
+    return trunk, keras.Model(inputs, layers.Concatenate(name=_SIDE_BY_SIDE)(maps), name="last_blocks")
+
+
+def _parts(network: keras.Model) -> list[keras.Model]:
+    """The networks that `side_by_side` has joined; the network itself if it is a single one."""
+    if network.operations[-1].name != _SIDE_BY_SIDE:
+        return [network]
+    return [operation for operation in network.operations if isinstance(operation, keras.Model)]
+
+
+def _cut(network: keras.Model) -> tuple[keras.Model, keras.Model]:
+    """The part of a network below its last block, and the block."""
     bottlenecks = _bottlenecks(network)
     for resolution in sorted({tensor.shape[1] for tensor in bottlenecks}):
         candidates = (tensor for tensor in bottlenecks if tensor.shape[1] == resolution)
         cut = min(candidates, key=lambda tensor: tensor.shape[-1])
-        block = keras.Model(cut, network.output, name="last_block")
+        block = keras.Model(cut, network.output, name=f"{network.name}_last_block")
         if block.trainable_weights:
-            below = keras.Model(network.input, cut, name="trunk")
-            scaled = network._inbound_nodes[-1].input_tensors[0]
-            return keras.Model(backbone.input, below(scaled), name="trunk_from_pixels"), block
+            return keras.Model(network.input, cut, name=f"{network.name}_trunk"), block
     raise ValueError(f"{network.name}: expected a network with weights to train, found none")
 
 
@@ -99,7 +127,8 @@ def stages(network: keras.Model) -> list[list[layers.Layer]]:
     Args:
         network: a backbone, or a part of one, that ends in a feature map.
     """
-    pairs = _layers_with_resolution(network)
+    # The layers of networks side by side follow each other.
+    pairs = sorted(_layers_with_resolution(network), key=lambda pair: pair[1])
     return [[layer for layer, _ in group] for _, group in itertools.groupby(pairs, key=lambda pair: pair[1])]
 
 

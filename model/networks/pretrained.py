@@ -15,6 +15,7 @@ from model.backbones import BACKBONES, Backbone
 from model.errors import ConfigError, WeightsError
 from model.networks import efficientnet_lite
 from model.networks.keras_weights import weights_directory
+from model.networks.network import side_by_side
 from model.networks.scaling import factor_and_offset
 from model.reading import with_path
 
@@ -73,6 +74,11 @@ def _scale(pixels: keras.KerasTensor, backbone: Backbone) -> keras.KerasTensor:
 
 
 def _embedded(backbone: Backbone, image_size: int, weights: str) -> keras.Model:
+    if backbone.parts:
+        parts = [_embedded(BACKBONES[name], image_size, weights) for name in backbone.parts]
+        for part, name in zip(parts, backbone.parts, strict=True):
+            part.name = name
+        return side_by_side(parts)
     scaled = keras.Input((image_size, image_size, 3))
     network = keras.Model(scaled, efficientnet_lite.feature_map(scaled, backbone.name))
     if weights == "imagenet":

@@ -80,7 +80,9 @@ def test_real_photos_are_recognised(photo, classes):
     assert classes & set(logits[0].argsort()[-5:].tolist())
 
 
-@pytest.mark.parametrize("name", ["EfficientNetLite0", "MobileNetV3Small", "VGG16", "EfficientNetV2B0"])
+@pytest.mark.parametrize(
+    "name", ["EfficientNetLite0", "EfficientNetLite0And2", "MobileNetV3Small", "VGG16", "EfficientNetV2B0"]
+)
 def test_a_backbone_takes_pixels_and_can_be_cut_at_its_last_block(name):
     _assert_takes_pixels_and_can_be_cut(name)
 

@@ -24,7 +24,9 @@ def test_few_steps_learn_too(steps):
     assert rates[0] == 1e-3 and min(rates) > 0
 
 
-@pytest.mark.parametrize("name", ["EfficientNetLite0", "MobileNetV3Small", "ResNet50", "ConvNeXtTiny"])
+@pytest.mark.parametrize(
+    "name", ["EfficientNetLite0", "EfficientNetLite0And2", "MobileNetV3Small", "ResNet50", "ConvNeXtTiny"]
+)
 def test_a_backbone_has_a_stage_for_each_resolution(name):
     backbone = copy_network(build_backbone(BACKBONES[name], 96, "none"))
     found = stages(backbone)
@@ -49,8 +51,9 @@ def test_the_deeper_below_the_head_the_slower():
     np.testing.assert_allclose(inward, [2.6**-depth for depth in (1, 2, 3, 4, 5)])
 
 
-def test_a_last_block_is_one_stage():
-    block = copy_network(cut_at_last_block(build_backbone(BACKBONES["EfficientNetLite0"], 64, "none"))[1])
+@pytest.mark.parametrize("name", ["EfficientNetLite0", "EfficientNetLite0And2"])
+def test_a_last_block_is_one_stage(name):
+    block = copy_network(cut_at_last_block(build_backbone(BACKBONES[name], 64, "none"))[1])
     network = keras.Model(block.input, layers.Dense(3, name="dense")(layers.GlobalAveragePooling2D()(block.output)))
     factors = factors_by_depth(network, block)
     assert factors[-2:] == [1.0, 1.0] and set(factors[:-2]) == {1 / 2.6}
