@@ -84,9 +84,10 @@ BACKBONES: dict[str, Backbone] = {row.name: row for row in _ROWS}
 DEFAULT = "EfficientNetLite0"
 
 AUTO = "auto"
-"""Value of the option `backbone` that a training replaces by the embedded backbone that suits the photos best."""
+"""Value of the option `backbone` that a training replaces by the one of `TRIED_BY_AUTO` that suits the photos best."""
 
-EMBEDDED = tuple(row.name for row in _ROWS if row.embedded)
+TRIED_BY_AUTO = (DEFAULT, "EfficientNetLite0And2")
+"""Candidates of `AUTO`: among more, few photos choose by chance (docs/benchmarks.md, "side_by_side")."""
 
 
 def backbone_names() -> tuple[str, ...]:

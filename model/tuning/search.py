@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from model.backbones import AUTO, DEFAULT, EMBEDDED, find_backbones
+from model.backbones import AUTO, DEFAULT, TRIED_BY_AUTO, find_backbones
 from model.config import RESIZE_MODES, TrainConfig, non_default_options
 from model.dataset.training_data import TrainingData
 from model.errors import ConfigError, DatasetError, ExportError, WeightsError
@@ -28,7 +28,7 @@ from model.training.deadline import NO_DEADLINE, Deadline
 from model.training.head_candidates import HeadOptions
 from model.training_result import Tuning
 from model.tuning.candidates import GRID, proposals
-from model.tuning.choice import choose
+from model.tuning.choice import choose, choose_best
 from model.tuning.out_of_fold import predict_out_of_fold
 from model.tuning.pool import NoTimeError, Pool
 from model.tuning.table import rows_of
@@ -83,14 +83,14 @@ def choose_backbone(
 ) -> Tuning:
     """Choose the embedded backbone whose features suit the images best, for backbone = auto; see `tune`.
 
-    Those whose features would take longer than about a minute are left out. The default one is always tried.
+    One whose features would take longer than about a minute is left out. The default one is always tried.
     """
     tried = dataclasses.replace(
-        config, backbone=DEFAULT, tune_minutes=MINUTES_TO_CHOOSE_BACKBONE, tune_backbones=",".join(EMBEDDED)
+        config, backbone=DEFAULT, tune_minutes=MINUTES_TO_CHOOSE_BACKBONE, tune_backbones=",".join(TRIED_BY_AUTO)
     )
     search = _Search(data, tried, work_directory, progress, deadline)
     search.run(only_backbones=True)
-    return search.tuning()
+    return search.tuning(only_backbones=True)
 
 
 class _Search:
@@ -202,10 +202,13 @@ class _Search:
         self.trials.save(self.used)
         self.report()
 
-    def tuning(self) -> Tuning:
+    def tuning(self, only_backbones: bool = False) -> Tuning:
         """The result: the chosen options, and a row per backbone."""
-        plain = self.trials.done[0]
-        choice = choose(self.trials.done, plain, self.metric, self.trials.backbones, self.plain.seed)
+        plain, seed = self.trials.done[0], self.plain.seed
+        if only_backbones:
+            choice = choose_best(self.trials.done, plain, self.metric, seed)
+        else:
+            choice = choose(self.trials.done, plain, self.metric, self.trials.backbones, seed)
         chosen = dataclasses.replace(self.plain, **choice.trial.changes, tune_minutes=None, tune_backbones="")
         return Tuning(
             config=chosen,

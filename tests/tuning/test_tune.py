@@ -25,7 +25,7 @@ from model.runs.resumption import finished
 from model.training_result import Tuning
 from model.tuning import pool
 from model.tuning.candidates import GRID, proposals
-from model.tuning.choice import choose
+from model.tuning.choice import choose, choose_best
 from model.tuning.pool import NoTimeError, Pool
 from model.tuning.search import tune
 from model.tuning.trials import MeasuredBackbone, Trial, Trials
@@ -229,6 +229,16 @@ def test_the_smallest_model_of_equally_good_candidates_is_chosen():
     trials += [_trial(labels, 0.9, {"backbone": name}, 1) for name in ("large", "small")]
     trials.append(_trial(labels, 0.901, {"backbone": "small", "mixup": 0.1}, 1))
     assert choose(trials, trials[0], _metric(labels), sizes, 0).trial.changes == {"backbone": "small"}
+
+
+def test_of_two_backbones_the_better_is_chosen_also_within_noise():
+    labels = np.arange(600) % 3
+    pair, worse = ({"backbone": "pair"}, {"backbone": "worse"})
+    trials = [_trial(labels, 0.80, {}, 0), _trial(labels, 0.805, pair, 1), _trial(labels, 0.7, worse, 2)]
+    choice = choose_best(trials, trials[0], _metric(labels), 0)
+    assert choice.trial.changes == pair and "with a standard error of" in choice.reason
+    kept = choose_best([trials[0], trials[2]], trials[0], _metric(labels), 0)
+    assert kept.trial is trials[0] and "the default one has the best" in kept.reason
 
 
 def test_a_candidate_that_diverged_is_not_chosen():
