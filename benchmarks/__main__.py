@@ -36,6 +36,7 @@ NAMES = (
     "real_data",
     "small_data",
     "few_photos",
+    "side_by_side",
     "synthesis",
     "options",
     "presets",

@@ -63,7 +63,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         os.environ["TOPGRAFT_CACHE"] = str(Path(directory) / "cache")
         rows = []
-        for name, photos in _sets(Path(directory)):
+        for name, photos in photo_sets(Path(directory)):
             for per_class in PER_CLASS_OF_MANY if len(photos.classes) >= MANY_CLASSES else PER_CLASS:
                 row = _row(name, photos, per_class)
                 if row:
@@ -80,7 +80,8 @@ def main() -> None:
     print(markdown_table([*header, "mean error of the claim", "its interval covers"], rows))
 
 
-def _sets(directory: Path) -> Iterator[tuple[str, LabelledPhotos]]:
+def photo_sets(directory: Path) -> Iterator[tuple[str, LabelledPhotos]]:
+    """The sets, each with its name; their files are written to a folder."""
     if DATASETS.is_dir():
         yield "phytoplankton-mini", plankton_photos(directory / "plankton")
         yield "lego-signs, crops", lego_crops(directory / "lego")
@@ -140,7 +141,7 @@ def _row(name: str, photos: LabelledPhotos, per_class: int) -> list[str]:
         f"{name}, {per_class}",
         f"{statistics.median(predicted):.0f}",
         *(_mean(side, "accuracy") for side in (ours, theirs)),
-        _with_interval(differences),
+        _with_verdict(differences),
         *(_mean(side, "macro_f1") for side in (ours, theirs)),
         *(_mean(side, "calibration_error") for side in (ours, theirs)),
         f"{100 * statistics.mean(map(abs, claims)):.1f} points",
@@ -152,22 +153,32 @@ def _mean(side: Sequence[Measured], metric: str) -> str:
     return f"{statistics.mean(getattr(one, metric) for one in side):.3f}"
 
 
-def _with_interval(differences: np.ndarray) -> str:
+def _with_verdict(differences: np.ndarray) -> str:
+    text, highest = with_interval(differences)
+    return f"{text}; {verdict('equal within noise, or above', highest >= 0)}"
+
+
+def with_interval(differences: np.ndarray) -> tuple[str, float]:
+    """Mean of differences in points with its 95 % interval, and the upper end of it."""
     mean = differences.mean()
     half = student.ppf(0.975, len(differences) - 1) * differences.std(ddof=1) / len(differences) ** 0.5
-    text = f"{mean:+.1f} points ({mean - half:+.1f} to {mean + half:+.1f})"
-    return f"{text}; {verdict('equal within noise, or above', mean + half >= 0)}"
+    return f"{mean:+.1f} points ({mean - half:+.1f} to {mean + half:+.1f})", mean + half
 
 
 def _draw(photos: LabelledPhotos, per_class: int, seed: int) -> tuple[Measured, Measured, int]:
+    chosen, rest = draw_photos(photos, per_class, seed)
+    classifier = fit(photos, chosen, rest, TrainConfig(seed=seed))
+    return _of_topgraft(classifier, photos), _of_logistic_regression(classifier, photos, seed), len(rest)
+
+
+def draw_photos(photos: LabelledPhotos, per_class: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Positions int (n,) of photos to train on, and of photos of other groups to predict."""
     rng = np.random.default_rng(seed)
     by_class = (np.flatnonzero(photos.labels == label) for label in range(len(photos.classes)))
     chosen = np.concatenate([rng.choice(rows, per_class, replace=False) for rows in by_class])
     drawn = {photos.groups[position] for position in chosen}
     rest = np.array([position for position, group in enumerate(photos.groups) if group not in drawn])
-    rest = np.sort(rng.permutation(rest)[:MAX_PREDICTED])
-    classifier = fit(photos, chosen, rest, TrainConfig(seed=seed))
-    return _of_topgraft(classifier, photos), _of_logistic_regression(classifier, photos, seed), len(rest)
+    return chosen, np.sort(rng.permutation(rest)[:MAX_PREDICTED])
 
 
 def _of_topgraft(classifier: Classifier, photos: LabelledPhotos) -> Measured:

@@ -26,6 +26,7 @@ from sklearn.metrics import f1_score
 from sklearn.model_selection import StratifiedGroupKFold
 
 from benchmarks.tables import markdown_table, verdict
+from model.backbones import AUTO
 from model.config import TrainConfig
 from model.dataset.images import read_image
 from model.dataset.prepare import prepare_dataset
@@ -33,6 +34,7 @@ from model.errors import ImageError
 from model.results import no_progress
 from model.training.classifier import Classifier
 from model.training.fit import fit_classifier
+from model.tuning.search import choose_backbone
 
 DATASETS = Path(__file__).resolve().parents[2] / "shared" / "datasets"
 PLANKTON, LEGO = DATASETS / "phytoplankton-mini", DATASETS / "lego-signs"
@@ -138,8 +140,10 @@ def fit(photos: LabelledPhotos, train: np.ndarray, test: np.ndarray, config: Tra
         lines = [f"{photos.names[position]} {photos.labels[position]}" for position in positions]
         _write_lines(dataset / "dataset_files" / f"{split}.txt", lines)
     config = dataclasses.replace(config, group_pattern=photos.group_pattern)
-    checked = prepare_dataset(dataset, config, dataset)
-    return fit_classifier(checked.training_data, config, dataset, no_progress)
+    data = prepare_dataset(dataset, config, dataset).training_data
+    if config.backbone == AUTO:
+        config = choose_backbone(data, config, dataset / "choice", no_progress).config
+    return fit_classifier(data, config, dataset, no_progress)
 
 
 def plankton_photos(directory: Path) -> LabelledPhotos:
