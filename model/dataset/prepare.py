@@ -16,7 +16,7 @@ from model.dataset.layouts import find_layout
 from model.dataset.listing import LayoutOptions, Listing, advice_for_names
 from model.dataset.origins import groups_by_origin, refuse_synthetic, synthetic_images, synthetic_warnings
 from model.dataset.similar_names import similar_classes
-from model.dataset.splits import split_samples
+from model.dataset.splits import folds_with_all_classes, split_samples
 from model.dataset.verdict import Kinship, Leakage, Rejected, Verdict, count_images, write_dataset_files
 from model.files.archives import is_archive, unpack_archive
 from model.files.packing import verify_unpacked
@@ -25,6 +25,7 @@ from model.shown import printable
 
 __all__ = ["Leakage", "Rejected", "Verdict", "prepare_dataset", "write_dataset_files"]
 
+# Many, to train on nearly all images.
 MAX_FOLDS = 10
 # With more images, more folds take time without improving the estimate.
 MANY_IMAGES, FOLDS_OF_MANY = 500, 5
@@ -155,18 +156,12 @@ def _folds(
     if folds is None:
         per_class = len(groups) / len(listing.classes)
         few = {"none": len(groups) <= MAX_CROSS_VALIDATED, "auto": per_class < FEW_FOR_A_TEST}
-        folds = _automatic_folds(len(groups), per_class) if few.get(config.fine_tune) else 0
+        maximum = FOLDS_OF_MANY if len(groups) > MANY_IMAGES else MAX_FOLDS
+        is_few = few.get(config.fine_tune, False)
+        folds = folds_with_all_classes(len(groups), len(listing.classes), maximum) if is_few else 0
     # Random weights have no pretrained features: each fold would be a complete training.
     folds = 0 if config.weights == "none" else min(folds, len(np.unique(groups)))
     return folds if folds > 1 else 0
-
-
-def _automatic_folds(images: int, per_class: float) -> int:
-    """Default number of folds: many, to train on nearly all images, but not more than images per class.
-
-    In a fold that lacks a class, the class is rarer among the training images and would be predicted less often.
-    """
-    return max(2, min(FOLDS_OF_MANY if images > MANY_IMAGES else MAX_FOLDS, int(per_class)))
 
 
 def _divide(

@@ -104,6 +104,15 @@ def stratified_folds(
     return fold_of
 
 
+def folds_with_all_classes(images: int, classes: int, maximum: int) -> int:
+    """Number of folds, from 2 to a maximum, each of which has images of every class if classes are of equal size.
+
+    In a fold that lacks a class, the class is more frequent among the images to train on than the classes that the fold
+    has: these are predicted less often than they occur, and few images seem to be predicted far worse than they are.
+    """
+    return max(2, min(maximum, images // classes))
+
+
 def _units(names: Sequence[str], groups: Sequence[Hashable], seed: int, rows: Sequence[int]) -> list[list[int]]:
     """The rows of each group, in an order that depends only on the seed, the names and the sizes of the groups."""
     members: dict[Hashable, list[int]] = defaultdict(list)

@@ -18,7 +18,7 @@ from model.results import Sample, Split
 from model.serving.reference_features import ReferenceFeatures, build_reference_features
 from model.training.backbone import UsedBackbone
 from model.training.context import TrainingContext
-from model.training.cross_validation import CALIBRATION_FOLDS, CrossValidation
+from model.training.cross_validation import CrossValidation, calibration_folds
 from model.training.epochs import Epoch
 from model.training.head_candidates import Head
 
@@ -128,7 +128,7 @@ def calibrated_classifier(context: TrainingContext, fitted: FittedParts) -> Clas
     names = [data.names[row] for row in train.tolist()]
     reference = build_reference_features(take_rows(features, train), data.labels[train], names, seed)
     distances = _distances(fitted, reference, seed)
-    calibrating, labels, logits = _calibration_set(fitted)
+    calibrating, labels, logits, folds = _calibration_set(fitted)
     temperature = fit_temperature(logits, labels)
     thresholds = fit_thresholds(
         softmax(logits / temperature, axis=-1),
@@ -137,7 +137,7 @@ def calibrated_classifier(context: TrainingContext, fitted: FittedParts) -> Clas
         data.classes,
         context.config.target_accuracy,
         calibrating,
-        (fitted.data.folds or CALIBRATION_FOLDS) if calibrating == "cross_validation" else 0,
+        folds,
     )
     return Classifier(
         backbone=fitted.backbone,
@@ -172,15 +172,16 @@ def _distances(fitted: FittedParts, reference: ReferenceFeatures, seed: int) -> 
     return distances
 
 
-def _calibration_set(fitted: FittedParts) -> tuple[Measurement, np.ndarray, np.ndarray]:
-    """Labels and logits of images by heads that were not trained on them, and how the logits were measured."""
+def _calibration_set(fitted: FittedParts) -> tuple[Measurement, np.ndarray, np.ndarray, int]:
+    """Images that heads were not trained on: how they were measured, labels, logits, and the number of folds or 0."""
     data = fitted.data
     if fitted.out_of_fold is not None:
         rows = data.rows("train", "val")
         real = data.is_real[rows]
-        return "cross_validation", data.labels[rows[real]], fitted.out_of_fold[real]
+        folds = data.folds or calibration_folds(data.select(rows))
+        return "cross_validation", data.labels[rows[real]], fitted.out_of_fold[real], folds
     rows = data.rows("val")
-    return "val", data.labels[rows], fitted.chosen.logits(take_rows(fitted.features, rows))
+    return "val", data.labels[rows], fitted.chosen.logits(take_rows(fitted.features, rows)), 0
 
 
 def _predictions(

@@ -23,7 +23,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from model.dataset.splits import stratified_folds
+from model.dataset.splits import folds_with_all_classes, stratified_folds
 from model.dataset.training_data import TrainingData
 from model.training.batches import learning_weights, measuring_weights
 from model.training.checkpoints import Checkpoints
@@ -178,11 +178,16 @@ def settled_out_of_fold(
     Raises:
         TrainingError: a head diverged.
     """
-    fold_of = fold_of_each(data, CALIBRATION_FOLDS, seed)
+    fold_of = fold_of_each(data, calibration_folds(data), seed)
     if is_full_batch(images.features.shape[1], len(data.classes), options):
         images = in_span(images)
     settled = dataclasses.replace(options, l2=chosen.l2, epochs=chosen.best_epoch)
     return _out_of_fold(images, fold_of, data.is_real, settled, len(data.classes))
+
+
+def calibration_folds(data: TrainingData) -> int:
+    """Number of folds of `settled_out_of_fold`."""
+    return folds_with_all_classes(int(data.is_real.sum()), len(data.classes), CALIBRATION_FOLDS)
 
 
 def _out_of_fold(

@@ -16,6 +16,7 @@ from typing import Any
 
 from model.backbones import AUTO, DEFAULT, TRIED_BY_AUTO, find_backbones
 from model.config import RESIZE_MODES, TrainConfig, non_default_options
+from model.dataset.splits import folds_with_all_classes
 from model.dataset.training_data import TrainingData
 from model.errors import ConfigError, DatasetError, ExportError, WeightsError
 from model.evaluation.paired import PairedMetric
@@ -111,7 +112,7 @@ class _Search:
         self.metric = PairedMetric(
             labels, classes, config.stop_on, measuring_weights(labels, classes, config.imbalance)
         )
-        self.plans = _plans(config, len(labels))
+        self.plans = _plans(config, len(labels), classes)
         self.free = _left_at_default(config) & (GRID.keys() | _IMAGE_OPTIONS.keys())
         if config.stop_on != "val_macro_f1":
             # Handling imbalance cannot improve the loss and the accuracy over all images.
@@ -273,13 +274,13 @@ def _left_at_default(config: TrainConfig) -> set[str]:
     return vars(config).keys() - non_default_options(config)
 
 
-def _plans(config: TrainConfig, images: int) -> tuple[FoldPlan, ...]:
+def _plans(config: TrainConfig, images: int, classes: int) -> tuple[FoldPlan, ...]:
     """The folds of each repeat of the cross-validation."""
     if images < _MIN_IMAGES:
         raise DatasetError(
             f"tune_minutes: expected {_MIN_IMAGES} images or more to train on, found {images}. "
             "Add some, or train without tuning."
         )
-    folds = min(FOLDS, images)
+    folds = folds_with_all_classes(images, classes, FOLDS)
     repeats = _REPEATS if images < _FEW_IMAGES else 1
     return tuple(FoldPlan(folds, config.seed + repeat) for repeat in range(repeats))

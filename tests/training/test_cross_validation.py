@@ -96,6 +96,19 @@ def test_settled_folds_predict_like_new_images_without_learning_from_them():
     assert low < float((guessed.argmax(axis=1) == noise.labels).mean()) < high
 
 
+def test_noise_is_predicted_at_chance_level_with_two_images_of_each_class():
+    """In folds that lack a class, the classes that they have would be predicted less often than by chance."""
+    correct = []
+    for seed in range(50):
+        labels = np.arange(6) % 3
+        images = dataclasses.replace(_blobs(np.zeros(6, int), seed), labels=labels)
+        head = Head(np.zeros((20, 3), np.float32), np.zeros(3, np.float32), 0.1, 50, ())
+        logits = settled_out_of_fold(_data(images.labels), images, head, OPTIONS, seed)
+        correct += (logits.argmax(axis=1) == images.labels).tolist()
+    low, high = wilson_interval(sum(correct), len(correct))
+    assert low < 1 / 3 < high
+
+
 def test_settled_folds_keep_groups_together_and_depend_on_the_seed_only():
     labels = np.repeat(np.random.default_rng(1).integers(0, 3, 75), 4)
     features = np.repeat(np.random.default_rng(2).normal(0, 1, (75, 100)), 4, axis=0).astype(np.float32)

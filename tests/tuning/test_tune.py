@@ -264,8 +264,8 @@ def test_backbones_with_local_weights_are_tried_smallest_first(tmp_path, monkeyp
     for name, size in (("VGG16", 30), ("MobileNetV3Small", 10), ("EfficientNetV2B0", 20)):
         weights_file(BACKBONES[name]).write_bytes(bytes(size))
     names = [backbone.name for backbone in ready_backbones()]
-    assert names[:3] == ["EfficientNetLite0", "EfficientNetLite1", "EfficientNetLite2"]
-    assert names[3:] == ["MobileNetV3Small", "EfficientNetV2B0", "VGG16"]
+    assert names[:4] == ["EfficientNetLite0", "EfficientNetLite1", "EfficientNetLite2", "EfficientNetLite0And2"]
+    assert names[4:] == ["MobileNetV3Small", "EfficientNetV2B0", "VGG16"]
 
 
 # Builds a network of each kind of file name, to hear which file Keras asks for.
