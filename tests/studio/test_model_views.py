@@ -152,6 +152,19 @@ def test_a_tried_photo_is_confirmed_or_corrected(page: "playwright.Page", models
     page.keyboard.press("Escape")
 
 
+def test_photos_that_are_tried_at_once_are_all_answered(
+    page: "playwright.Page", models: ModelStudio, service: str
+) -> None:
+    """The model has no reference features, which the first answers find out side by side."""
+    colours = ("red", "green", "blue")
+    photos = [file(f"{name}.png", (dataset(models) / name / "3.png").read_bytes()) for name in colours]
+    show(page, models, "try")
+    page.set_input_files("input[type=file]", photos)
+    for name in colours:
+        page.locator(".answer", has_text=f"{name}.png").get_by_role("heading", name=name).wait_for()
+    assert page.locator(".answer .notice").count() == 0
+
+
 def test_a_class_that_was_renamed_since_is_offered_by_its_name_of_today(
     page: "playwright.Page", models: ModelStudio, service: str
 ) -> None:

@@ -1,6 +1,6 @@
 // The application: texts, session, navigation between the views, and what they share.
 
-import { element, replace } from "./elements.js";
+import { element, replace, svg } from "./elements.js";
 import { Events } from "./events.js";
 import { watchKeys } from "./keys.js";
 import { offerLink } from "./link.js";
@@ -91,6 +91,12 @@ function announce(sentence) {
   document.querySelector("#live").textContent = sentence;
 }
 
+/** Two windows, for a narrow screen. */
+function windowsIcon() {
+  const path = "M8 8V4h12v12h-4M4 8h12v12H4z";
+  return svg("svg.short", { viewBox: "0 0 24 24", width: 22, height: 22, "aria-hidden": "true" }, svg("path", { d: path, fill: "none", stroke: "currentColor", "stroke-width": 2 }));
+}
+
 function drawNavigation(current) {
   const link = ({ name }) =>
     element("a", { href: address(name), "aria-current": name === current ? "page" : null }, text(`${name}.name`));
@@ -102,7 +108,7 @@ function drawTools() {
     element("option", { value: name, selected: name === language, lang: name }, label),
   );
   const choice = element("select", { "aria-label": text("app.language"), onchange: (event) => chooseLanguage(event.target.value) }, options);
-  const browser = element("button.plain.wide", { type: "button", id: "show-link", hidden: true, "aria-label": text("app.another_browser"), title: text("app.another_browser") }, element("span.long", {}, text("app.another_browser")), element("span.short", { "aria-hidden": "true" }, "⧉"));
+  const browser = element("button.plain.wide", { type: "button", id: "show-link", hidden: true, "aria-label": text("app.another_browser"), title: text("app.another_browser") }, element("span.long", {}, text("app.another_browser")), windowsIcon());
   const keys = element("button.plain", { type: "button", id: "show-keys", hidden: true, "aria-label": text("app.keys"), title: text("app.keys") }, "?");
   replace(document.querySelector("#tools"), browser, choice, keys);
 }

@@ -65,7 +65,7 @@ export function weakest(model, context) {
       element("span.soft", {}, found(one, text)),
       meter(one, number),
       model.dataset.name &&
-        element("a.plain", { href: address("photos", model.dataset.name, todays(model, one.class)) }, text("result.collect", { name: one.class })),
+        element("a.plain", { href: address("photos", model.dataset.name, todays(model, one.class)) }, text("result.collect", { name: todays(model, one.class) })),
     );
   return [heading, element("p.soft", {}, text("result.weakest_lead")), element("ul.weakest", {}, model.weakest.map(row))];
 }

@@ -34,11 +34,13 @@ function draw(parent, context, model) {
   queue.resume();
 
   async function ask(photo, signal) {
+    // Photos are asked about side by side: another one may have found that out meanwhile.
+    const asked = similar;
     try {
-      return await classify(photo, model, CLASSES_SHOWN, signal, similar);
+      return await classify(photo, model, CLASSES_SHOWN, signal, asked);
     } catch (error) {
       // A model without the features of its training photos knows no similar ones.
-      if (!similar || error.status < 400 || error.status >= 500 || !/neighbours/.test(error.message)) throw error;
+      if (!asked || error.status < 400 || error.status >= 500 || !/neighbours/.test(error.message)) throw error;
       similar = 0;
       return classify(photo, model, CLASSES_SHOWN, signal);
     }
