@@ -8,6 +8,7 @@ history.py          the changes as a user sees them
 changes.py          changes and their undo
 plans.py            which files each change moves
 uploads.py          receiving many files, which can be resumed
+upload_files.py     where an upload is in a dataset
 arrivals.py         checks of received files; archives are unpacked
 renames.py          today's names of the classes and photos of older models
 thumbnails.py       small previews, cached

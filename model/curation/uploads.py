@@ -8,7 +8,6 @@ received part is kept. The same plan continues the same upload.
 import contextlib
 import dataclasses
 import filecmp
-import functools
 import hashlib
 import json
 import os
@@ -28,11 +27,10 @@ from model.curation.names import usable_class_name
 from model.curation.places import INCOMING, PLAN, UNLABELLED, UPLOAD_PREFIX, class_names
 from model.curation.plans import Names
 from model.curation.space import bytes_left, check_space, full_disk
-from model.curation.upload_plan import Plan, plan_from_json
+from model.curation.upload_files import arrived_files, entries_of, part_file, part_size, parts_of, plan_of
+from model.curation.upload_plan import Plan
 from model.errors import ConfigError, DatasetError
 from model.locks import exclusive
-from model.reading import UnreadableError, read_json
-from model.received import quoted
 from model.shown import printable
 
 _UNGUARDED = "Do not send the same files in two windows"
@@ -79,11 +77,13 @@ class Progress:
         return dataclasses.asdict(self) | {"complete": self.is_complete}
 
 
-def open_upload(dataset: Path, plan: Plan, max_bytes: int | None = None) -> Progress:
+def open_upload(dataset: Path, plan: Plan, max_bytes: int | None = None, upload: str = "") -> Progress:
     """Begin an upload, or continue the one of the same plan.
 
     Args:
         max_bytes: maximum size of all datasets, see `model.curation.space.check_space`.
+        upload: the upload that the client continues, if it knows one. It may be complete: the answer to its last
+            request may have been lost.
 
     Raises:
         DatasetError: the dataset is no folder per class, or the name of the class is not accepted.
@@ -92,6 +92,8 @@ def open_upload(dataset: Path, plan: Plan, max_bytes: int | None = None) -> Prog
     check_editable(dataset)
     if plan.class_name:
         usable_class_name(plan.class_name, class_names(dataset))
+    if upload and (done := _completed(dataset, upload, plan)):
+        return done
     text = json.dumps(dataclasses.asdict(plan))
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     with locked(dataset):
@@ -110,13 +112,22 @@ def open_upload(dataset: Path, plan: Plan, max_bytes: int | None = None) -> Prog
     return progress(dataset, upload)
 
 
+def _completed(dataset: Path, upload: str, plan: Plan) -> Progress | None:
+    """An upload if all files of its plan have arrived."""
+    try:
+        found = progress(dataset, upload)
+    except ConfigError:
+        return None
+    return found if found.is_complete and found.files == len(plan.files) else None
+
+
 def receive(dataset: Path, upload: str, first: int, offset: int) -> "Receiver":
     """Receiver of the contents of files, from the file `first` on, which continues at byte `offset`.
 
     Raises:
         ConfigError: there is no such upload, or another part of it is expected.
     """
-    plan = _plan(dataset, upload)
+    plan = plan_of(dataset, upload)
     if not 0 <= first < len(plan.files) or not 0 <= offset <= plan.files[first][1]:
         raise ConfigError(f"expected a position in the files of the upload, received {first}, byte {offset}")
     return Receiver(dataset, upload, plan, first, offset)
@@ -132,7 +143,7 @@ class Receiver:
         self._dataset, self._upload, self._plan = dataset, upload, plan
         self._position, self._start = first, offset
         self._first = first
-        self._known = _arrived(dataset, upload)
+        self._known = arrived_files(dataset, upload)
         self._stream: IO[bytes] | None = None
         self._left = self._size = 0
 
@@ -161,7 +172,7 @@ class Receiver:
         A connection that broke may still have a block when another one continues its file, or has completed it.
         """
         with _appending:
-            found = _part_size(self._dataset, self._upload, self._position)
+            found = part_size(self._dataset, self._upload, self._position)
             if found != self._size:
                 path, _ = self._plan.files[self._position]
                 raise ConfigError(
@@ -188,7 +199,7 @@ class Receiver:
                 f"expected the contents of {len(self._plan.files):,} planned files, received more: begin another upload"
             )
         path, size = self._plan.files[self._position]
-        part = _part(self._dataset, self._upload, self._position)
+        part = part_file(self._dataset, self._upload, self._position)
         written = size if self._position in self._known else part.stat().st_size if part.exists() else 0
         if written != self._start or written == size:
             raise ConfigError(
@@ -211,24 +222,24 @@ def settle(dataset: Path, upload: str, positions: Collection[int] | None = None,
     Raises:
         StorageError: the disk is full; nothing is lost.
     """
-    plan = _plan(dataset, upload)
+    plan = plan_of(dataset, upload)
     folder = dataset / INCOMING / upload
     asked = range(len(plan.files)) if positions is None else positions
     with full_disk(dataset, _STATE), exclusive(folder, _UNGUARDED):
         whole = _whole(dataset, upload, plan, asked)
-        parts = [(position, plan.files[position][0], _part(dataset, upload, position)) for position in whole]
+        parts = [(position, plan.files[position][0], part_file(dataset, upload, position)) for position in whole]
         arrivals = list(arrivals_of(parts, folder, plan.class_name, lambda: _room(dataset, max_bytes)))
         # Also without arrivals: the lock completes the entry of a killed process, which needs its files.
         with locked(dataset):
             if arrivals:
                 journal.write(dataset, _entry(dataset, upload, arrivals))
-            left = {dataset / source for source in _unplaced(_entries(dataset, upload))}
+            left = {dataset / source for source in _unplaced(entries_of(dataset, upload))}
         for position in whole:
-            part, unpacked = _part(dataset, upload, position), folder / f"{position}-unpacked"
+            part, unpacked = part_file(dataset, upload, position), folder / f"{position}-unpacked"
             if part not in left and not any(file.is_relative_to(unpacked) for file in left):
                 part.unlink(missing_ok=True)
                 shutil.rmtree(unpacked, ignore_errors=True)
-        if len(_arrived(dataset, upload)) == len(plan.files) and not left:
+        if len(arrived_files(dataset, upload)) == len(plan.files) and not left:
             _remove(folder)
 
 
@@ -245,13 +256,13 @@ def _unplaced(of_upload: Sequence[Entry]) -> list[str]:
 
 def _whole(dataset: Path, upload: str, plan: Plan, positions: Collection[int]) -> list[int]:
     """Positions, of these, of the files that have arrived whole and are not in the journal."""
-    known = _arrived(dataset, upload)
+    known = arrived_files(dataset, upload)
     left = [position for position in positions if position not in known]
     for position in left:
         if plan.files[position][1] == 0:
             # An empty file has no bytes by which it arrives.
-            _part(dataset, upload, position).touch()
-    return [position for position in left if _part_size(dataset, upload, position) == plan.files[position][1]]
+            part_file(dataset, upload, position).touch()
+    return [position for position in left if part_size(dataset, upload, position) == plan.files[position][1]]
 
 
 def _entry(dataset: Path, upload: str, arrivals: Sequence[Arrival]) -> Entry:
@@ -289,7 +300,7 @@ def progress(dataset: Path, upload: str) -> Progress:
     Raises:
         ConfigError: there is no such upload.
     """
-    of_upload = _entries(dataset, upload)
+    of_upload = entries_of(dataset, upload)
     arrived = {position for entry in of_upload for position in entry.details["files"]}
     refused = tuple(Refused(*one) for entry in of_upload for one in entry.details["refused"])
     same = sum(entry.details["same"] for entry in of_upload)
@@ -297,13 +308,13 @@ def progress(dataset: Path, upload: str) -> Progress:
     refused += tuple(Refused(name, "its place in the dataset cannot be written; the file is kept") for name in unplaced)
     added = sum(bool(source and target) for entry in of_upload for source, target in entry.steps) - len(unplaced)
     try:
-        plan = _plan(dataset, upload)
+        plan = plan_of(dataset, upload)
     except ConfigError:
         if not of_upload:
             raise
         files = len(arrived)
         return Progress(upload, files, files, added, same, 0, 0, refused, (), {}, None)
-    sizes = {position: _part_size(dataset, upload, position) for position in _parts(dataset, upload)}
+    sizes = {position: part_size(dataset, upload, position) for position in parts_of(dataset, upload)}
     parts = {position: size for position, size in sorted(sizes.items()) if position not in arrived}
     received = sum(plan.files[position][1] for position in arrived) + sum(parts.values())
     missing = tuple(_ranges(position for position in range(len(plan.files)) if position not in arrived))
@@ -330,7 +341,7 @@ def bytes_to_come(data: Path) -> int:
 
 def cancel(dataset: Path, upload: str) -> None:
     """Cancel an upload: what has arrived whole stays in the dataset, parts of files are removed."""
-    _plan(dataset, upload)
+    plan_of(dataset, upload)
     with locked(dataset):
         _remove(dataset / INCOMING / upload)
 
@@ -339,51 +350,6 @@ def _remove(folder: Path) -> None:
     """Remove the folder of an upload: the plan first, so that what a kill leaves is known to be of no use."""
     (folder / PLAN).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _plan(dataset: Path, upload: str) -> Plan:
-    if not upload.startswith(UPLOAD_PREFIX) or not upload.replace("-", "").isalnum():
-        raise ConfigError(f"expected an upload of this dataset, received {quoted(upload)}")
-    path = dataset / INCOMING / upload / PLAN
-    if not path.is_file():
-        raise ConfigError(f"expected an upload that is not complete, received {quoted(upload)}: begin it again").coded(
-            "upload_gone"
-        )
-    return _read_plan(path)
-
-
-@functools.lru_cache(maxsize=4)
-def _read_plan(path: Path) -> Plan:
-    """Plan of an upload, which never changes."""
-    try:
-        return plan_from_json(read_json(path, file_names=True))
-    except (OSError, UnreadableError, ConfigError) as error:
-        raise ConfigError(f"{path}: expected the plan of an upload, received a damaged one: begin it again") from error
-
-
-def _entries(dataset: Path, upload: str) -> list[Entry]:
-    known = journal.entries(dataset)
-    taken_back = journal.undone(known)
-    return [entry for entry in known if entry.group == upload and entry.number not in taken_back]
-
-
-def _arrived(dataset: Path, upload: str) -> set[int]:
-    return {position for entry in _entries(dataset, upload) for position in entry.details["files"]}
-
-
-def _part(dataset: Path, upload: str, position: int) -> Path:
-    return dataset / INCOMING / upload / f"{position}.part"
-
-
-def _part_size(dataset: Path, upload: str, position: int) -> int:
-    try:
-        return _part(dataset, upload, position).stat().st_size
-    except FileNotFoundError:
-        return -1
-
-
-def _parts(dataset: Path, upload: str) -> list[int]:
-    return [int(part.stem) for part in (dataset / INCOMING / upload).glob("*.part")]
 
 
 def _ranges(positions: Iterator[int]) -> Iterator[tuple[int, int]]:

@@ -11,6 +11,7 @@ import pytest
 
 from model.curation import changes, space
 from model.curation.places import CURATION, INCOMING, UNLABELLED, read_contents
+from model.curation.plans import RenameClass
 from model.curation.upload_plan import Plan, parse_plan
 from model.curation.uploads import (
     Progress,
@@ -233,6 +234,19 @@ def test_photos_beyond_the_limit_of_the_operator_are_refused_before_they_are_sen
     with pytest.raises(StorageFullError, match="TOPGRAFT_STUDIO_MAX_GB"):
         open_upload(dataset, plan_of(PHOTOS), max_bytes=1000)
     assert not (dataset / INCOMING).exists()
+
+
+def test_an_upload_whose_last_answer_was_lost_is_not_sent_again(dataset: Path) -> None:
+    """Its photos may be in a class of another name by now, where they would not be found to be the same."""
+    done = send(dataset, PHOTOS)
+    changes.change(dataset, RenameClass("elm", "ulm"))
+    again = open_upload(dataset, plan_of(PHOTOS), upload=done.upload)
+    assert again.is_complete and again.upload == done.upload and not unfinished(dataset)
+    other = open_upload(dataset, plan_of({"elm/x.jpg": b"1"}), upload=done.upload)
+    assert not other.is_complete and other.upload != done.upload
+    assert not open_upload(dataset, plan_of(PHOTOS)).is_complete
+    for unknown in ("upload-x", "../x"):
+        assert not open_upload(dataset, plan_of(PHOTOS), upload=unknown).is_complete
 
 
 def test_what_other_uploads_have_still_to_receive_counts(dataset: Path) -> None:

@@ -59,7 +59,7 @@ async def _open(request: web.Request) -> web.Response:
         raise ConfigError(f"expected a plan of type application/json, received {quoted(request.content_type)}")
     plan = parse_plan(await read_body(request, MAX_PLAN_BYTES))
     limit = environment.STUDIO_MAX_BYTES.read()
-    begun = await asyncio.to_thread(open_upload, dataset, plan, limit)
+    begun = await asyncio.to_thread(open_upload, dataset, plan, limit, request.query.get("upload", ""))
     request.app[WATCHED].changed()
     return web.json_response(_shown(begun))
 

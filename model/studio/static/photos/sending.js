@@ -22,9 +22,12 @@ export async function sendFiles(dataset, files, className, { signal, onprogress,
   const path = `/api/datasets/${encodeURIComponent(dataset)}/uploads`;
   let vain = 0;
   let received = -1;
+  let upload = "";
   for (let pause = 1; ; pause = Math.min(2 * pause, MAX_SECONDS_TO_WAIT)) {
     try {
-      let progress = await request.post(path, plan, { signal });
+      // The answer that it is complete may have been lost: it is not sent again then.
+      let progress = await request.post(upload ? `${path}?upload=${upload}` : path, plan, { signal });
+      upload = progress.upload;
       vain = progress.received > received ? 0 : vain + 1;
       received = progress.received;
       onprogress(progress);
