@@ -43,6 +43,8 @@ NAMES = (
     "choices",
     "studio",
     "studio_sorting",
+    "studio_many",
+    "studio_kills",
     "training",
     "training_cost",
     "training_growth",
