@@ -24,7 +24,8 @@ const dialog = element("dialog", { "aria-labelledby": "shown-title" }, close, ti
 document.body.append(dialog);
 close.addEventListener("click", () => dialog.close());
 dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
-dialog.addEventListener("close", () => shown.replaceChildren());
+// The event comes late: by then the dialog may show other photos.
+dialog.addEventListener("close", () => { if (!dialog.open) shown.replaceChildren(); });
 
 function show(heading, groups) {
   title.textContent = heading;
