@@ -1,6 +1,7 @@
 """Whether more photos would help: gains with intervals, and the classes to collect."""
 
 import dataclasses
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,18 @@ def test_accuracy_and_gain_are_those_of_the_photos() -> None:
     assert [round(value, 3) for value, _ in curve.accuracy()] == [0.7, 0.7, 0.7, 0.8]
     gain, (low, high) = curve.gain(0)
     assert gain == pytest.approx(0.2) and 0.08 < low < 0.12 and 0.28 < high < 0.33
+
+
+def test_the_gain_of_many_photos_takes_little_memory() -> None:
+    curve = _curve({"a": 0.5}, {"a": 0.7}, images=100_000)
+    tracemalloc.start()
+    gain, (low, high) = curve.gain()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert gain == pytest.approx(0.2)
+    # A fifth of the photos gained: the standard error is that of a fraction.
+    assert (low, high) == pytest.approx((0.2 - 0.0025, 0.2 + 0.0025), abs=3e-4)
+    assert peak < 20_000_000
 
 
 def _data(images: int, held_out: int) -> tuple[TrainingData, np.ndarray, Head]:
