@@ -2,10 +2,10 @@
 
 How: a report with all sections is made of 10,000 random predictions of 200 classes with 1,280 features each; the photos
 are those of the demo dataset under many names. It runs in a process of its own, and so does one of 60,000 predictions,
-whose features and probabilities take 360 MB. For the label check, the labels of 5 % of the photos of a set are replaced by random other ones, five times. Heads on features of
-EfficientNet-Lite0 predict each photo by five folds. Precision: fraction of the flagged photos whose label was replaced;
-recall: fraction of the replaced labels that are flagged. The floor is what cleanlab reaches with the same fraction of
-wrong labels and a linear head.
+whose features and probabilities take 360 MB. For the label check, the labels of 5 % of the photos of a set are replaced
+by random other ones, five times. Heads on features of EfficientNet-Lite0 predict each photo by five folds. Precision:
+fraction of the flagged photos whose label was replaced; recall: fraction of the replaced labels that are flagged. The
+floor is what cleanlab reaches with the same fraction of wrong labels and a linear head.
 
 Depends on: ../shared/datasets beside the checkout; without it, only synthetic photos and digits are measured.
 """
