@@ -44,7 +44,7 @@ from model.errors import ImageError, NothingTrainedError, TopgraftError, Trainin
 from model.presets import changed_options, train_config
 from model.reading import with_class, with_path
 from model.received import quoted
-from model.registry import RegisteredModel
+from model.registry import RegisteredModel, registered_leaderboards
 from model.results import Prediction, TrainingStatus
 from model.runs import unfinished_trainings
 from model.schema import load
@@ -70,9 +70,10 @@ def get_metadata() -> dict[str, Any]:
     described: dict[str, Any] = dict(_package_metadata())
     try:
         workspace = find_workspace()
-        latest = REGISTRY.latest(workspace)
+        latest, models = REGISTRY.latest(workspace), REGISTRY.models(workspace)
         described |= {
-            "models": [_model_summary(model) for model in reversed(REGISTRY.models(workspace))],
+            "models": [_model_summary(model) for model in reversed(models)],
+            "leaderboard": [dataclasses.asdict(board) for board in registered_leaderboards(models)],
             "latest": latest.name,
             "latest_promoted": latest.promoted,
             "warnings": list(latest.warnings),
@@ -85,7 +86,13 @@ def get_metadata() -> dict[str, Any]:
         if environment.MONITOR.read():
             described["usage"] = USAGE_READER.summary(workspace, REGISTRY)
     except (TopgraftError, OSError) as error:
-        empty: dict[str, Any] = {"models": [], "latest": None, "latest_promoted": False, "warnings": []}
+        empty: dict[str, Any] = {
+            "models": [],
+            "leaderboard": [],
+            "latest": None,
+            "latest_promoted": False,
+            "warnings": [],
+        }
         described |= empty | {"trainings": [], "problem": with_path(error)}
     return to_json(described)
 

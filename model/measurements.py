@@ -44,8 +44,15 @@ class MeasuredAccuracy:
 
     def __str__(self) -> str:
         """For example `89.7 % of 97 photos in cross-validation (95 % interval 81.0 to 94.7)`."""
-        images = "an unknown number of" if self.images is None else f"{self.images:,}"
-        return with_interval(self.accuracy, self.interval, f" of {images} {PHOTOS_OF[self.measurement]}")
+        return with_interval(self.accuracy, self.interval, f" of {photos_measured(self.images, self.measurement)}")
+
+
+def photos_measured(images: int | None, measurement: str) -> str:
+    """The measured photos in words, such as `1 test photo` or `97 photos in cross-validation`."""
+    photos = PHOTOS_OF.get(measurement, "photos")
+    if images is None:
+        return f"an unknown number of {photos}"
+    return f"{images:,} {photos.replace('photos', 'photo') if images == 1 else photos}"
 
 
 def leading_measurement(metrics: Mapping[str, Mapping[str, Any]], folds: int = 0) -> Measurement | None:

@@ -11,7 +11,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -21,6 +21,7 @@ from model.config import LATEST, is_model_name
 from model.creation import order_time
 from model.durable import to_json
 from model.errors import ConfigError, ModelDamagedError, ModelError, ModelNotFoundError, NothingTrainedError
+from model.leaderboard import FINGERPRINT_SHOWN, Entry, Leaderboard, leaderboards
 from model.manifest_migration import read_manifest
 from model.measurements import leading_summary
 from model.promotion import promoted_models
@@ -189,6 +190,14 @@ class Registry:
         return known if known is not None and known.stamp == stamp else _read(directory, stamp)
 
 
+def registered_leaderboards(models: Iterable[RegisteredModel]) -> list[Leaderboard]:
+    """The leaderboard of each dataset, by the name of its folder; damaged models are on none."""
+    summaries = [model.summary for model in models if "problem" not in model.summary]
+    return leaderboards(
+        Entry(one["name"], one["dataset"], one["dataset_fingerprint"], one["accuracy"]) for one in summaries
+    )
+
+
 def model_names(workspace: Workspace) -> list[str]:
     """The names of the models in `models/`, oldest first."""
     return [model.name for model in Registry().models(workspace)]
@@ -280,7 +289,7 @@ def _on_leaderboard(directory: Path, manifest: Mapping[str, Any]) -> dict[str, A
     cost = _read_cost(directory, files)
     return {
         "dataset": re.split(r"[/\\:]", str(dataset.get("path") or "").rstrip("/\\"))[-1],
-        "dataset_fingerprint": str(dataset.get("fingerprint") or "")[:12],
+        "dataset_fingerprint": str(dataset.get("fingerprint") or "")[:FINGERPRINT_SHOWN],
         "backbone": str(manifest["backbone"]),
         "megabytes": network["size"] / 1e6 if network else None,
         "training_seconds": cost.seconds,

@@ -109,5 +109,7 @@ def _is_joined(char: str) -> bool:
 
 
 def counted(number: int, thing: str) -> str:
-    """`1 image`, `2,000 images`."""
-    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+    """`1 image`, `2,000 images`, `2 classes`."""
+    if number == 1:
+        return f"1 {thing}"
+    return f"{number:,} {thing}{'es' if thing.endswith('s') else 's'}"

@@ -2,12 +2,12 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from model.bundle import Bundle
 from model.bundle_files import served_network
 from model.errors import ModelDamagedError
-from model.measurements import PHOTOS_OF, with_interval
+from model.leaderboard import FINGERPRINT_SHOWN, Entry, leaderboards
+from model.measurements import photos_measured, with_interval
 from model.registry import find_bundle, model_names, read_cost
 from model.training_cost import energy_in_words
 from model.workspace import Workspace
@@ -46,28 +46,23 @@ class Ranked:
 
 def leaderboard(workspace: Workspace) -> list[Ranked]:
     """All complete models by dataset, the most accurate first, then the damaged ones."""
-    groups: dict[tuple[str, str], list[_Found]] = {}
-    damaged = []
+    intact: dict[str, Ranked] = {}
+    entries, damaged = [], []
     for name in model_names(workspace):
         try:
             bundle = find_bundle(workspace, name)
-            found = _Found(str(bundle.manifest.dataset.get("path") or ""), _ranked(bundle))
+            intact[name] = ranked = _ranked(bundle)
         except ModelDamagedError as error:
             damaged.append(Ranked(name, problem=error.message))
             continue
-        # The fingerprint is that of the photos, whatever folder they are in.
-        fingerprint = str(bundle.manifest.dataset.get("fingerprint") or "")[:12]
-        groups.setdefault((fingerprint, "" if fingerprint else found.path), []).append(found)
-    named = [_named(fingerprint, found) for (fingerprint, _), found in groups.items()]
-    return [model for models in sorted(named, key=lambda models: models[0].dataset) for model in models] + damaged
-
-
-def _named(fingerprint: str, found: list["_Found"]) -> list[Ranked]:
-    """The models of one dataset, the most accurate first, with the dataset's name."""
-    found = sorted(found, key=lambda one: (-(one.model.accuracy or 0.0), one.model.name))
-    paths = ", ".join(dict.fromkeys(one.path for one in found if one.path)) or "unknown dataset"
-    dataset = f"{paths} ({fingerprint})" if fingerprint else paths
-    return [dataclasses.replace(one.model, dataset=dataset) for one in found]
+        dataset = bundle.manifest.dataset
+        fingerprint = str(dataset.get("fingerprint") or "")[:FINGERPRINT_SHOWN]
+        entries.append(Entry(name, str(dataset.get("path") or ""), fingerprint, ranked.accuracy))
+    found = []
+    for board in leaderboards(entries):
+        shown = f"{board.dataset} ({board.fingerprint})" if board.fingerprint else board.dataset
+        found += [dataclasses.replace(intact[name], dataset=shown) for name in board.models]
+    return found + damaged
 
 
 def leaderboard_lines(models: Sequence[Ranked]) -> list[str]:
@@ -86,19 +81,12 @@ def leaderboard_lines(models: Sequence[Ranked]) -> list[str]:
 def _described(model: Ranked) -> str:
     accuracy = "accuracy not measured"
     if model.accuracy is not None:
-        count = f" of {model.images or 0:,} {PHOTOS_OF.get(model.measured_by, 'photos')}"
+        count = f" of {photos_measured(model.images or 0, model.measured_by)}"
         accuracy = f"accuracy {with_interval(model.accuracy, model.interval, count)}"
     energy = energy_in_words(model.energy_joules)
     seconds = "" if model.seconds is None else f", trained in {model.seconds:,.1f} s (energy: {energy})"
     cost = f"{model.megabytes or 0:.1f} MB, {model.ms_per_photo or 0:.1f} ms per photo"
     return f"{accuracy}, {model.backbone}{seconds}, {cost}"
-
-
-class _Found(NamedTuple):
-    """An intact model, and where its dataset was."""
-
-    path: str
-    model: Ranked
 
 
 def _ranked(bundle: Bundle) -> Ranked:

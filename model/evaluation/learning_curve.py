@@ -125,7 +125,7 @@ class ClassGain:
 
 
 def collect_advice(curve: LearningCurve) -> str:
-    """Sentence that names the classes to collect photos of first; empty if none would gain beyond chance.
+    """Sentence that names the classes to collect photos of first, or says that none would gain beyond chance.
 
     Classes are named if the interval of their own gain excludes 0. One that the corrected test doubts is named, with
     that doubt, where all classes together gained beyond chance.
@@ -137,16 +137,18 @@ def collect_advice(curve: LearningCurve) -> str:
         if row.recall < _GOOD_RECALL and row.gain_interval[0] > 0 and (row.is_beyond_chance or all_gained)
     ][:_NAMED]
     if not collect:
-        return _COLLECT_ALL if all_gained and curve.accuracy()[-1][0] < _GOOD_RECALL else ""
+        all_would = all_gained and curve.accuracy()[-1][0] < _GOOD_RECALL
+        return _COLLECT_ALL if all_would else _COLLECT_NONE
     uncertain = [row for row in collect if not row.is_beyond_chance]
     doubt = ""
     if uncertain:
         which = _names(uncertain) if len(uncertain) < len(collect) or len(collect) == 1 else "each class by itself"
         doubt = f", though for {which} the photos measured are too few to exclude chance"
     whose = "its" if len(collect) == 1 else "their"
-    return f"Collect {_names(collect)} first: {whose} recall still rose with more photos{doubt}."
+    return f"Collect more photos of {_names(collect)} first: {whose} recall still rose with more photos{doubt}."
 
 
+_COLLECT_NONE = "No class can be named that more photos of the same kind would improve beyond chance."
 _COLLECT_ALL = (
     "Collect more photos of all classes: together they still gained beyond chance, though none can be named by its own "
     "gain."
@@ -158,9 +160,7 @@ def advice(curve: LearningCurve) -> list[str]:
     gain, interval = curve.gain()
     doubled = f"From {curve.photos[-2]:,} to {curve.photos[-1]:,} training photos, the accuracy changed by"
     sentences = [f"{doubled} {_points(gain)} points (95 % interval {_points(interval[0])} to {_points(interval[1])})."]
-    sentences.append(
-        collect_advice(curve) or "No class can be named that more photos of the same kind would improve beyond chance."
-    )
+    sentences.append(collect_advice(curve))
     rows = curve.class_gains
     little = sorted(
         (row for row in rows if row.gain_interval[1] < _LITTLE_GAIN), key=lambda row: (row.gain, row.recall)

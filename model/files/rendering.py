@@ -7,14 +7,15 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from model.shown import one_line
+from model.shown import counted, one_line
 
 
 def render(template: str, values: dict[str, Any], directory: Path) -> str:
     """Fill in a template.
 
     Filters for texts of users, besides those of Jinja: `text` inside Markdown; `quoted` as a JSON string, which is also
-    a YAML string; `docker` as a string of a Dockerfile; `comment` in a line of comment.
+    a YAML string; `docker` as a string of a Dockerfile; `comment` in a line of comment;
+    `counted` with a noun, for a number of things.
 
     Raises:
         jinja2.UndefinedError: the template uses a value that is missing.
@@ -29,6 +30,7 @@ def render(template: str, values: dict[str, Any], directory: Path) -> str:
         autoescape=False,  # nosec B701
     )
     environment.filters |= {"text": as_text, "quoted": quoted, "docker": docker_string, "comment": one_line}
+    environment.filters["counted"] = counted
     return environment.get_template(template).render(values)
 
 

@@ -36,7 +36,9 @@ def test_the_classes_that_gain_are_collected_first() -> None:
     assert [row.name for row in curve.class_gains][:2] == ["priority_road", "yield"]
     sentences = advice(curve)
     assert sentences[0].startswith("From 100 to 200 training photos, the accuracy changed by +11.2 points")
-    assert sentences[1] == "Collect priority_road and yield first: their recall still rose with more photos."
+    assert sentences[1] == (
+        "Collect more photos of priority_road and yield first: their recall still rose with more photos."
+    )
     assert "danger and stop gained little from more photos: less than 5 points of recall." in sentences
     assert sentences[-1].startswith("Check the labels of danger")
 
@@ -44,7 +46,7 @@ def test_the_classes_that_gain_are_collected_first() -> None:
 def test_a_gain_on_few_photos_is_qualified() -> None:
     names = [f"c{number}" for number in range(9)]
     sentence = collect_advice(_curve(dict.fromkeys(names, 0.2), dict.fromkeys(names, 0.8), images=5))
-    assert sentence.startswith("Collect c0, c1 and c2 first:")
+    assert sentence.startswith("Collect more photos of c0, c1 and c2 first:")
     assert sentence.endswith("though for each class by itself the photos measured are too few to exclude chance.")
     # One photo of five: no class is named, though all of them gained.
     one = collect_advice(_curve(dict.fromkeys(names, 0.6), dict.fromkeys(names, 0.8), images=5))
@@ -69,9 +71,9 @@ def test_nothing_is_advised_that_chance_explains(images: int) -> None:
     [
         ({"a": 0.3, "b": 0.1, "c": 0.2}, ", though for b the photos measured are too few to exclude chance."),
         ({"a": 0.3, "b": 0.1, "c": 0.1}, ", though for b and c the photos measured are too few to exclude chance."),
-        ({"a": 0.3, "b": 0.02, "c": 0.02}, "Collect a first: its recall still rose with more photos."),
+        ({"a": 0.3, "b": 0.02, "c": 0.02}, "Collect more photos of a first: its recall still rose with more photos."),
         ({"a": 0.3, "b": 0.2, "c": 0.2}, "first: their recall still rose with more photos."),
-        ({"a": 0.3, "b": 0.0, "c": 0.0}, "Collect a first: its recall still rose with more photos."),
+        ({"a": 0.3, "b": 0.0, "c": 0.0}, "Collect more photos of a first: its recall still rose with more photos."),
     ],
 )
 def test_only_classes_whose_own_gain_may_be_chance_are_doubted(gains: dict[str, float], doubt: str) -> None:
@@ -86,7 +88,7 @@ def test_three_photos_of_five_are_no_gain_beyond_chance() -> None:
     # The bootstrap excludes 0; a sign test of three photos does not.
     few = _curve({"a": 0.2}, {"a": 0.8}, images=5)
     assert few.gain()[1][0] > 0 and not few.class_gains[0].is_beyond_chance
-    assert collect_advice(few) == ""
+    assert collect_advice(few).startswith("No class can be named")
     half, whole = (np.concatenate([np.arange(5) < few, np.arange(50) < many]) for few, many in ((1, 25), (4, 40)))
     correct = np.array([half, half, half, whole], float)
     curve = LearningCurve(("a", "b"), (1, 2, 4, 8), np.repeat([0, 1], [5, 50]), correct, "test photos")
@@ -104,7 +106,7 @@ def test_gains_of_several_classes_are_corrected_for_their_number() -> None:
 def test_no_class_is_named_for_a_gain_that_may_be_chance() -> None:
     curve = _curve({"a": 0.6, "b": 0.8}, {"a": 0.8, "b": 0.6}, images=5)
     assert "No class can be named" in " ".join(advice(curve)) and "Collect" not in " ".join(advice(curve))
-    assert collect_advice(curve) == ""
+    assert collect_advice(curve).startswith("No class can be named")
 
 
 def test_accuracy_and_gain_are_those_of_the_photos() -> None:

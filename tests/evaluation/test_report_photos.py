@@ -87,7 +87,9 @@ def test_the_summary_says_which_class_to_collect_and_which_labels_to_check() -> 
     content = dataclasses.replace(_content(photos_of_sets.classes), evaluations={"test": evaluation}, uncalibrated={})
     page = render_report(dataclasses.replace(content, study=study))
     summary = " ".join(page.partition("What to do next")[2].partition("</div>")[0].split())
-    assert "Collect class2 first" in summary and 'href="#more-photos"' in summary and 'id="more-photos"' in page
+    assert "Collect more photos of class2 first" in summary
+    assert 'href="#more-photos"' in summary and 'id="more-photos"' in page
     names = [issue.sample.name for issue in study.label_check.issues]
     assert [name in summary for name in names] == [True] * 3 + [False] * (len(names) - 3) and len(names) > 3
-    assert "What to do next" not in render_report(content)
+    assert f"topgraft compare OTHER {content.manifest.name} DATASET" in summary
+    assert "Collect more photos" not in render_report(content)

@@ -13,7 +13,7 @@ from model.files.browsing import has_hidden_part, names_of_hidden_files
 from model.page.server import page_files
 from model.results import Prediction
 from model.serving.table import predictions_table
-from model.shown import printable_text
+from model.shown import counted, printable_text
 from model.tables import csv_text
 from tests.test_shown import FORBIDDEN, HOSTILE, READABLE
 
@@ -39,32 +39,42 @@ def run(script: str, value: Any, folder: Path = STATIC) -> Any:
     return json.loads(finished.stdout)
 
 
-def test_models_are_ranked_by_dataset_with_what_is_known_of_them() -> None:
-    full = {"accuracy": 0.875, "accuracy_interval": [0.739, 0.945], "images": 40, "measured_by": "test"}
-    known = full | {"training_seconds": 61.4, "megabytes": 13.26, "milliseconds_per_photo": 9.96}
+def test_the_leaderboards_of_the_service_are_tables_with_what_is_known_of_their_models() -> None:
+    known = {"accuracy": 0.875, "accuracy_interval": [0.739, 0.945], "images": 40, "measured_by": "test"}
+    known |= {"training_seconds": 61.4, "megabytes": 13.26, "milliseconds_per_photo": 9.96}
     models = [
-        {"name": "new", "dataset": "birds", "dataset_fingerprint": "b"} | full | {"accuracy": 0.5},
         {"name": "damaged", "problem": "no manifest"},
-        {"name": "imported", "dataset": "", "dataset_fingerprint": "", "accuracy": None},
-        {"name": "best", "dataset": "birds", "dataset_fingerprint": "b"} | known,
-        {"name": "changed", "dataset": "birds", "dataset_fingerprint": "c"} | full,
-        {"name": "moved", "dataset": "birds 2", "dataset_fingerprint": "b"} | full | {"accuracy": 0.4},
+        {"name": "imported", "accuracy": None},
+        {"name": "one photo", "accuracy": 1.0, "images": 1, "measured_by": "val"},
+        {"name": "best"} | known,
+    ]
+    boards = [
+        {"dataset": "birds, birds 2", "models": ["best", "one photo"]},
+        {"dataset": "unknown dataset", "models": ["imported"]},
     ]
     script = """
     import { cellsOf, ranked } from "./leaderboard.js";
-    const named = ranked(given).map(({ dataset, models }) => [dataset, models.map(cellsOf)]);
+    const named = ranked(...given).map(({ dataset, models }) => [dataset, models.map(cellsOf)]);
     console.log(JSON.stringify(named));
     """
-    groups = run(script, models)
-    of_model = {cells[0]: cells[1:] for _, rows in groups for cells in rows}
-    order = [[dataset, [cells[0] for cells in rows]] for dataset, rows in groups]
-    assert order == [
-        ["birds, birds 2", ["best", "new", "moved"]],
-        ["unknown dataset", ["imported"]],
-        ["birds", ["changed"]],
+    groups = run(script, [boards, models])
+    dash = "\N{EN DASH}"
+    assert groups == [
+        [
+            "birds, birds 2",
+            [
+                ["best", "87.5 %", "74 to 95", "40 test photos", "61", "13.3", "10.0"],
+                ["one photo", "100.0 %", dash, "1 validation photo", dash, dash, dash],
+            ],
+        ],
+        ["unknown dataset", [["imported", *[dash] * 6]]],
     ]
-    assert of_model["best"] == ["87.5 %", "74 to 95", "40 test photos", "61", "13.3", "10.0"]
-    assert of_model["imported"] == ["\N{EN DASH}"] * 6
+
+
+@pytest.mark.parametrize(("number", "words"), [(0, "0 photos"), (1, "1 photo"), (2, "2 photos")])
+def test_things_are_counted_as_by_the_library(number: int, words: str) -> None:
+    script = 'import { counted } from "./shown.js"; console.log(JSON.stringify(counted(given, "photo")));'
+    assert run(script, number) == words == counted(number, "photo")
 
 
 def test_damaged_models_are_lines_below_the_tables() -> None:
@@ -75,15 +85,16 @@ def test_damaged_models_are_lines_below_the_tables() -> None:
 
 def test_hostile_texts_of_a_model_are_visible_characters_in_the_tables() -> None:
     hostile = "a\u202egpj\u2066\u200b\ufeff\x1b"
-    model = {"name": hostile, "dataset": hostile, "dataset_fingerprint": "b", "images": 3, "measured_by": hostile}
+    model = {"name": hostile, "images": 3, "measured_by": hostile}
     script = """
     import { cellsOf, damaged, ranked } from "./leaderboard.js";
-    const [{ dataset, models }] = ranked(given);
-    console.log(JSON.stringify([dataset, ...cellsOf(models[0]), ...damaged(given)]));
+    const [{ dataset, models }] = ranked(...given);
+    console.log(JSON.stringify([dataset, ...cellsOf(models[0]), ...damaged(given[1])]));
     """
-    dataset, name, *cells = run(script, [model, model | {"problem": hostile}])
+    boards = [{"dataset": hostile, "models": [hostile]}]
+    dataset, name, *cells = run(script, [boards, [model | {"name": "hurt", "problem": hostile}, model]])
     assert dataset == name == printable_text(hostile) and "\\u202e" in name
-    assert cells[-1] == "damaged: {0}: {0}".format(printable_text(hostile))
+    assert cells[-1] == f"damaged: hurt: {printable_text(hostile)}"
     assert not any(FORBIDDEN.search(text) for text in (dataset, name, *cells))
 
 

@@ -29,7 +29,7 @@ from model.evaluation.report.sections import (
 )
 from model.evaluation.thumbnails import read_thumbnails
 from model.results import Sample
-from model.shown import printable_text
+from model.shown import counted, printable_text
 
 MAX_THUMBNAIL_BYTES = 2_400_000
 """As WebP; as text in the page a third more, so that the page stays below 5 MB."""
@@ -118,6 +118,7 @@ def template_environment(folder: Path = _TEMPLATES) -> "jinja2.Environment":
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    environment.filters["counted"] = counted
     environment.filters["percent"] = lambda fraction, digits=1: f"{fraction:.{digits}%}"
     return environment
 

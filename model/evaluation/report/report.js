@@ -4,6 +4,7 @@
 const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 const percent = (fraction) => `${(100 * fraction).toFixed(1)}%`;
 const number = (value) => value.toLocaleString("en");
+const counted = (value) => `${number(value)} ${value === 1 ? "photo" : "photos"}`;
 
 function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
@@ -247,8 +248,8 @@ if (explorer) {
     const count = total(accepted), correct = total(accepted.filter((photo) => photo.correct));
     const accuracy = count ? percent(correct / count) : "–";
     result.value = `Threshold ${threshold.toFixed(3)}: coverage ${percent(count / every)} `
-      + `(${number(count)} of ${number(every)} photos), accuracy of these ${accuracy}, `
-      + `${number(every - count)} photos to review by hand.`;
+      + `(${number(count)} of ${counted(every)}), accuracy of these ${accuracy}, `
+      + `${counted(every - count)} to review by hand.`;
   };
   slider.addEventListener("input", update);
   explorer.hidden = false;

@@ -2,25 +2,17 @@
 
 import { printable } from "./shown.js";
 
-export const PHOTOS_OF = { test: "test photos", cross_validation: "photos in cross-validation", val: "validation photos" };
+const PHOTOS_OF = { test: "test photos", cross_validation: "photos in cross-validation", val: "validation photos" };
 
 const COLUMNS = ["model", "accuracy", "95 % interval", "photos", "training in s", "MB", "ms per photo"];
 
-// Groups of intact models by dataset, in the order of the service: [{dataset, models}].
-export function ranked(models) {
-  const groups = new Map();
-  for (const model of models) {
-    if (model.problem) continue;
-    // The fingerprint is that of the photos, whatever folder they are in.
-    const key = model.dataset_fingerprint ? `of ${model.dataset_fingerprint}` : `in ${model.dataset ?? ""}`;
-    if (!groups.has(key)) groups.set(key, []);
-    groups.get(key).push(model);
-  }
-  return [...groups.values()].map((listed) => {
-    listed.sort((one, other) => (other.accuracy ?? -1) - (one.accuracy ?? -1));
-    const names = new Set(listed.map((model) => model.dataset).filter(Boolean));
-    return { dataset: printable([...names].join(", ")) || "unknown dataset", models: listed };
-  });
+// The leaderboards of the service, with the models in place of their names: [{dataset, models}].
+export function ranked(boards, models) {
+  const named = new Map(models.map((model) => [model.name, model]));
+  return boards.map((board) => ({
+    dataset: printable(board.dataset),
+    models: board.models.map((name) => named.get(name)),
+  }));
 }
 
 // A line for each damaged model.
@@ -31,7 +23,7 @@ export function damaged(models) {
 // The cells of a model, in the order of the columns; what is not known is a dash.
 export function cellsOf(model) {
   const interval = model.accuracy_interval?.map((limit) => (100 * limit).toFixed(0)).join(" to ");
-  const photos = model.images == null ? null : `${model.images} ${PHOTOS_OF[model.measured_by] ?? "photos"}`;
+  const photos = model.images == null ? null : photosMeasured(model);
   return [
     printable(model.name),
     number(model.accuracy == null ? null : 100 * model.accuracy, 1, " %"),
@@ -43,8 +35,15 @@ export function cellsOf(model) {
   ];
 }
 
-export function showLeaderboard(place, models) {
-  const groups = ranked(models);
+// The measured photos in words: "1 test photo", "97 photos in cross-validation".
+export function photosMeasured({ images, measured_by: measuredBy }) {
+  const photos = PHOTOS_OF[measuredBy] ?? "photos";
+  if (images == null) return photos;
+  return `${images} ${images === 1 ? photos.replace("photos", "photo") : photos}`;
+}
+
+export function showLeaderboard(place, boards, models) {
+  const groups = ranked(boards, models);
   const lines = damaged(models);
   place.hidden = groups.length + lines.length === 0;
   place.querySelector(".boards").replaceChildren(...groups.map(table), ...lines.map(paragraph));

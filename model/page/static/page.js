@@ -3,10 +3,10 @@
 import { Card, describe, mark } from "./card.js";
 import { photosOfDrop, photosOfInput } from "./files.js";
 import { showHeat } from "./heat.js";
-import { PHOTOS_OF, showLeaderboard } from "./leaderboard.js";
+import { photosMeasured, showLeaderboard } from "./leaderboard.js";
 import { Queue } from "./queue.js";
 import { classify, fetchModels, heatMap, ServiceError } from "./service.js";
-import { printable } from "./shown.js";
+import { counted, printable } from "./shown.js";
 import { predictionsTable } from "./table.js";
 import { thumbnail } from "./thumbnail.js";
 
@@ -128,7 +128,7 @@ function secondsToNextCheck() {
   return pauseCount < 2 ? 0 : SECONDS_BETWEEN_CHECKS.unreachable * Math.min(2 ** (pauseCount - 1), MAX_BACKOFF);
 }
 
-function listModels({ models: listed, latest }) {
+function listModels({ models: listed, leaderboard, latest }) {
   const known = JSON.stringify([listed, latest]);
   if (known === models.listed) return;
   models.listed = known;
@@ -140,21 +140,20 @@ function listModels({ models: listed, latest }) {
   select.replaceChildren(...options);
   select.value = chosen;
   select.disabled = !latest;
-  showLeaderboard(part("leaderboard"), listed);
+  showLeaderboard(part("leaderboard"), leaderboard, listed);
 }
 
 function modelOption({ name, classes, problem, ...measured }) {
-  const facts = [`${classes} classes`];
+  const facts = [counted(classes, "class")];
   if (typeof measured.accuracy === "number") facts.push(accuracyText(measured));
   const option = new Option(`${printable(name)} (${problem ? "damaged" : facts.join(", ")})`, name);
   option.disabled = Boolean(problem);
   return option;
 }
 
-function accuracyText({ accuracy, accuracy_interval: interval, images, measured_by }) {
-  const count = images === null || images === undefined ? "" : `${images} `;
+function accuracyText({ accuracy, accuracy_interval: interval, ...measured }) {
   const limits = interval ? `95 % interval ${interval.map((limit) => (100 * limit).toFixed(0)).join(" to ")}` : "interval unknown";
-  return `accuracy ${(100 * accuracy).toFixed(1)} % of ${count}${PHOTOS_OF[measured_by] ?? "photos"}, ${limits}`;
+  return `accuracy ${(100 * accuracy).toFixed(1)} % of ${photosMeasured(measured)}, ${limits}`;
 }
 
 function missingModel(name) {
@@ -276,7 +275,8 @@ function announce(text) {
 
 function summary() {
   const { total, answered, unknown, uncertain, failed } = counts();
-  return `${answered + failed} of ${total} photos are done: ${unknown} unknown, ${uncertain} uncertain, ${failed} errors.`;
+  const done = `Done: ${answered + failed} of ${counted(total, "photo")}`;
+  return `${done}, ${unknown} unknown, ${uncertain} uncertain, ${counted(failed, "error")}.`;
 }
 
 setInterval(() => {

@@ -14,7 +14,7 @@ export class ServiceError extends Error {
   }
 }
 
-// The trained models: {address, maxBytes, models, latest, problem}.
+// The trained models: {address, maxBytes, models, leaderboard, latest, problem}.
 export async function fetchModels() {
   const response = await send("api/model", { cache: "no-store" });
   const metadata = await response.json();
@@ -22,6 +22,7 @@ export async function fetchModels() {
     address: response.headers.get("Topgraft-Service"),
     maxBytes: Number(response.headers.get("Topgraft-Max-Image-Bytes")),
     models: metadata.models ?? [],
+    leaderboard: metadata.leaderboard ?? [],
     latest: metadata.latest ?? null,
     problem: metadata.problem ?? "",
   };

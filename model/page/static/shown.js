@@ -34,3 +34,8 @@ export function code(char) {
   const [letter, digits] = number < 0x100 ? ["x", 2] : number < 0x10000 ? ["u", 4] : ["U", 8];
   return `\\${letter}${number.toString(16).padStart(digits, "0")}`;
 }
+
+// "1 photo", "2 photos", "2 classes", as the library writes numbers of things.
+export function counted(number, thing) {
+  return number === 1 ? `1 ${thing}` : `${number} ${thing}${thing.endsWith("s") ? "es" : "s"}`;
+}

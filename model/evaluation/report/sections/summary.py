@@ -33,7 +33,7 @@ def values(content: ReportContent) -> dict[str, Any]:
 
 
 def _collect(content: ReportContent) -> str:
-    """Which classes to collect more photos of; empty if none can be named, or it was not measured."""
+    """Which classes to collect more photos of, or that none can be named; empty if it was not measured."""
     curve = None if content.study is None else content.study.curve
     return "" if curve is None else collect_advice(curve)
 
