@@ -3,7 +3,6 @@
 How: n photos per class are drawn at random and trained on with default options and each backbone, once for each draw;
 the same photos of other groups are predicted. Differences from the default backbone are paired by draw; their
 intervals are those of Student's t over the draws. `auto` chooses between the default backbone and both side by side.
-The time is that of one decoded photo by ONNX Runtime, the median of several.
 
 Sets, draws and dependencies: those of `benchmarks.few_photos`.
 """
@@ -24,7 +23,6 @@ from model.config import TrainConfig
 from model.features.extractor import FeatureExtractor
 from model.networks.converted_backbone import converted_backbone
 from model.results import InputSpec
-from model.tuning.pool import median_ms
 
 PAIR = "EfficientNetLite0And2"
 TRIED = (*BACKBONES[PAIR].parts, PAIR, AUTO)
@@ -34,7 +32,7 @@ MAX_CLASSES = 50
 
 
 def main() -> None:
-    """Print a row for each set and number of photos, and the cost of each backbone."""
+    """Print a row for each set and number of photos, and the size of each backbone."""
     with tempfile.TemporaryDirectory() as directory:
         os.environ["TOPGRAFT_CACHE"] = str(Path(directory) / "cache")
         rows = []
@@ -43,11 +41,11 @@ def main() -> None:
                 if len(photos.names) - per_class * len(photos.classes) >= MIN_LEFT:
                     rows.append(_row(f"{name}, {per_class}", photos, per_class))
                     print(*rows[-1], sep=" | ", file=sys.stderr, flush=True)
-        costs = [_cost(name) for name in TRIED if name != AUTO]
+        sizes = [_size_of(name) for name in TRIED if name != AUTO]
     header = ["photos per class", *TRIED, *(f"{name} - {DEFAULT}" for name in TRIED[1:])]
     print(markdown_table(header, rows))
     print()
-    print(markdown_table(["backbone", "features", "a photo", "size"], costs))
+    print(markdown_table(["backbone", "features", "size"], sizes))
 
 
 def _row(name: str, photos: LabelledPhotos, per_class: int) -> list[str]:
@@ -67,12 +65,11 @@ def _draw(photos: LabelledPhotos, per_class: int, seed: int) -> list[float]:
     return [statistics.mean((labels == photos.labels[rest]).tolist()) for labels in answers]
 
 
-def _cost(name: str) -> list[str]:
+def _size_of(name: str) -> list[str]:
     size = BACKBONES[name].image_size
     graph = converted_backbone(BACKBONES[name], size)
-    image = np.zeros((1, size, size, 3), np.uint8)
-    extract = FeatureExtractor(graph, InputSpec.square(size))
-    return [name, f"{extract(image).shape[1]:,}", f"{median_ms(extract, image):.1f} ms", f"{len(graph) / 1e6:.1f} MB"]
+    features = FeatureExtractor(graph, InputSpec.square(size))(np.zeros((1, size, size, 3), np.uint8)).shape[1]
+    return [name, f"{features:,}", f"{len(graph) / 1e6:.1f} MB"]
 
 
 if __name__ == "__main__":

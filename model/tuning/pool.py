@@ -83,7 +83,7 @@ class Pool:
         image = np.zeros((1, *spec.shape), np.uint8)
         features = extract(image).shape[1]
         head_bytes = _BYTES_OF_A_WEIGHT * (features + 1) * len(self.data.classes)
-        return MeasuredBackbone(round(median_ms(extract, image), 2), round((graph_bytes + head_bytes) / 1e6, 2))
+        return MeasuredBackbone(round(_median_ms(extract, image), 2), round((graph_bytes + head_bytes) / 1e6, 2))
 
     def make_features(self, candidate: TrainConfig, seconds_left: float) -> None:
         """Extract the features of a candidate, unless they are there.
@@ -166,8 +166,7 @@ def _at_most(images: int, data: TrainingData, seed: int) -> TrainingData:
     return data.select(np.flatnonzero(np.array(fold_of) == 0))
 
 
-def median_ms(extract: Extract, image: np.ndarray) -> float:
-    """Median duration of the features of one image uint8 (1, height, width, 3), in milliseconds."""
+def _median_ms(extract: Extract, image: np.ndarray) -> float:
     started = time.perf_counter()
     times = []
     for run in range(_WARM_UPS + _RUNS):
