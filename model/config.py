@@ -157,8 +157,8 @@ class TrainConfig:
     backbone: str = option(
         DEFAULT,
         "Pretrained network that extracts the features. The weights of the EfficientNetLite networks are installed; "
-        "those of the others are downloaded on first use. EfficientNetLite0And2: two of them side by side, more "
-        "accurate with few photos, slower. auto: the better of EfficientNetLite0 and EfficientNetLite0And2 in "
+        "those of the others are downloaded on first use. EfficientNetLite0And2: two of them side by side, often "
+        "more accurate with few photos, slower. auto: the better of EfficientNetLite0 and EfficientNetLite0And2 in "
         "cross-validation, tried for up to a minute. Networks of your own: topgraft backbones add.",
         choices=(AUTO, *BACKBONES),
         find_choices=backbone_names,
