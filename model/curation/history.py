@@ -7,6 +7,10 @@ from pathlib import Path
 from model.curation import journal
 from model.curation.journal import Entry
 
+# Keys of the details of entries, in the order of the names.
+_NAMES = ("source", "name", "new_name", "into", "to")
+_MAX_NAMES = 5
+
 
 @dataclasses.dataclass(frozen=True)
 class Line:
@@ -17,6 +21,7 @@ class Line:
         at, kind, by, model: see `model.curation.journal.Entry`.
         photos: number of files that it has moved.
         is_undo: whether it takes back another one.
+        names: the classes, or the source, that it names: the former one first, then the new one.
     """
 
     number: int
@@ -26,6 +31,7 @@ class Line:
     model: str
     photos: int
     is_undo: bool
+    names: tuple[str, ...]
 
 
 def history(dataset: Path, offset: int, limit: int) -> tuple[list[Line], int]:
@@ -48,7 +54,10 @@ def history(dataset: Path, offset: int, limit: int) -> tuple[list[Line], int]:
 def _line(entries: Sequence[Entry]) -> Line:
     last = entries[0]
     photos = sum(_moved(entry) for entry in entries)
-    return Line(last.number, last.at, last.kind, last.by, last.model, photos, bool(last.undoes))
+    details = last.details.get("details", {}) if last.undoes else last.details
+    names = tuple(str(details[key]) for key in _NAMES if details.get(key))
+    merged = tuple(map(str, details.get("names", ())))[:_MAX_NAMES]
+    return Line(last.number, last.at, last.kind, last.by, last.model, photos, bool(last.undoes), (*merged, *names))
 
 
 def _moved(entry: Entry) -> int:

@@ -18,7 +18,9 @@ def test_an_upload_is_one_line_with_the_number_of_its_photos(tmp_path: Path) -> 
     assert len(changes.changes(dataset)) > 4
     lines, total = history(dataset, 0, 10)
     assert [(line.kind, line.photos) for line in lines] == [("merge_classes", 8), ("add_photos", 16), ("add_class", 0)]
+    assert [line.names for line in lines] == [("red", "blue"), (), ("first",)]
     changes.undo(dataset)
+    assert history(dataset, 0, 1)[0][0].names == ("red", "blue")
     changes.undo(dataset)
     lines, total = history(dataset, 0, 10)
     assert [line.is_undo for line in lines] == [True, True, False, False, False] and total == 5

@@ -55,8 +55,8 @@ export function ask({ title, label, accept, cancel, value = "", choices, hint, w
  */
 export async function showHistory(read, text) {
   const moment = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
-  const row = ({ at, kind, photos, by, model, is_undo: isUndo }) => {
-    const facts = [moment.format(new Date(at)), by, model && text("photos.by_model", { model })];
+  const row = ({ at, kind, photos, by, model, names, is_undo: isUndo }) => {
+    const facts = [names.join(" → "), moment.format(new Date(at)), by, model && text("photos.by_model", { model })];
     return element(
       "li",
       {},
