@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from model.measurements import PHOTOS_OF
+from model.shown import counted
 
 
 def mark_sentences(thresholds: Mapping[str, Any]) -> list[str]:
@@ -30,7 +31,7 @@ def _unknown_sentence(unknown: Mapping[str, Any]) -> str:
     rate = _percentage(unknown["false_alarm_rate"])
     return (
         f"unknown marks out-of-distribution photos; false alarms: about {rate} of photos of the known classes, "
-        f"{fitted} {unknown['images']} photos"
+        f"{fitted} {counted(unknown['images'], 'photo')}"
     )
 
 

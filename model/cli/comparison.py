@@ -20,6 +20,7 @@ from model.config import TrainConfig
 from model.dataset import DATASET_OPTIONS
 from model.measurements import COMPARED_METRICS, COMPARED_PHOTOS
 from model.registry import find_bundle
+from model.shown import counted
 from model.storage.copies import output_folder
 from model.workspace import Workspace
 
@@ -137,7 +138,7 @@ def comparison_lines(comparison: "Comparison") -> list[str]:
     if photos := comparison.photos:
         if photos.left_out:
             learned = ", ".join(f"{name} {count}" for name, count in photos.learned.items())
-            lines.append(f"Left out: {photos.left_out} photos that a model learned from ({learned}).")
+            lines.append(f"Left out: {counted(photos.left_out, 'photo')} that a model learned from ({learned}).")
         if photos.unknown_classes:
             classes = ", ".join(f"{name} ({count})" for name, count in photos.unknown_classes.items())
             lines.append(f"Left out: photos of classes that no model knows: {classes}.")
@@ -162,7 +163,7 @@ def _pair_lines(comparison: "Comparison", name: str) -> list[str]:
     changed = [row for row in pair.per_class if row.is_significant]
     lines += [
         f"  {row.name}: recall {100 * (row.base_recall or 0):.0f} -> {100 * (row.new_recall or 0):.0f} % "
-        f"of {row.images} photos, p {row.p_value:.2g}"
+        f"of {counted(row.images, 'photo')}, p {row.p_value:.2g}"
         for row in changed
     ]
     cost = [comparison.models[model] for model in (pair.base, pair.new)]

@@ -19,7 +19,7 @@ from model.config import TrainConfig
 from model.dataset import DATASET_OPTIONS
 from model.marks import marks_line
 from model.registry import find_bundle
-from model.shown import printable
+from model.shown import counted, printable
 from model.storage.copies import output_file
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def evaluate(
         with output_file(output) as local:
             result.write_predictions(local)
         images = len(result.evaluation.samples) + len(result.others.samples)
-        print_line(f"Wrote {images} predictions to {output}", err=True)
+        print_line(f"Wrote {counted(images, 'prediction')} to {output}", err=True)
     accuracy = result.metrics["accuracy"]
     is_high = min_accuracy is None or accuracy >= min_accuracy
     is_kept = min_accuracy is None or (is_high and result.is_decidable)

@@ -12,6 +12,7 @@ from model.cli.output import print_json, print_line, print_text, progress_displa
 from model.received import quoted
 from model.registry import find_bundle
 from model.scratch import scratch_folder
+from model.shown import counted
 from model.storage import is_remote, open_storage, parse_place
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def _export_archive(bundle: Bundle, output: Path | None) -> dict[str, Any]:
             f"--output: expected a file {SUFFIX} in an existing folder, received {quoted(str(path))}."
         )
     archive = _archive_in_storage(bundle, str(path)) if is_remote(str(path)) else write_archive(bundle, path)
-    print_line(f"{archive.path}: {archive.size:,} bytes, {len(archive.files)} files", err=True)
+    print_line(f"{archive.path}: {archive.size:,} bytes, {counted(len(archive.files), 'file')}", err=True)
     print_line(f"  sha256 {archive.sha256}", err=True)
     named = path if is_remote(str(path)) else f"./{path.name}" if is_remote(path.name) else path.name
     print_line(f"To import it elsewhere: topgraft import {named}", err=True)

@@ -89,7 +89,7 @@ def featurize_command(
 def _lines(result: "FeaturizeResult") -> list[str]:
     from model.shown import counted
 
-    classes = f" of {result.classes:,} classes" if result.classes else ""
+    classes = f" of {counted(result.classes, 'class')}" if result.classes else ""
     lines = [f"{result.out}: {result.features:,} features of {counted(result.photos, 'photo')}{classes}"]
     lines.append(f"  {counted(result.parts, 'part')}, {result.written:,} of them written now")
     if result.errors:

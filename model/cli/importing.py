@@ -5,6 +5,7 @@ import click
 from model.cli.options import current_workspace, json_option, workspace_option
 from model.cli.output import print_json, print_lines, progress_display
 from model.measurements import leading_accuracy
+from model.shown import counted
 from model.training_result import ImportResult
 
 
@@ -36,7 +37,7 @@ def _lines(result: ImportResult) -> list[str]:
     lines = [f"Warning: {warning}." for warning in result.warnings]
     lines.append(f"Imported {result.model} in {result.seconds:.0f} s: {result.path}")
     size = result.image_size
-    lines.append(f"  {result.backbone}, {result.classes} classes, photos of {size} by {size} pixels")
+    lines.append(f"  {result.backbone}, {counted(result.classes, 'class')}, photos of {size} by {size} pixels")
     if result.max_difference is not None:
         lines.append(f"  maximum difference in probability from the original network: {result.max_difference:.1e}")
     accuracy = leading_accuracy(result.metrics)

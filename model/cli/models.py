@@ -20,7 +20,7 @@ from model.measurements import PHOTOS_OF
 from model.promotion import promote, roll_back
 from model.registry import Registry, find_bundle, model_names, remove_bundle
 from model.runs import interrupted_trainings, remove_interrupted, unfinished_trainings
-from model.shown import printable
+from model.shown import counted, printable
 from model.workspace import Workspace
 
 leaderboard_option = click.option(
@@ -247,4 +247,4 @@ def _described(row: dict[str, Any]) -> str:
     if row["accuracy"] is not None:
         accuracy = accuracy_line(row, PHOTOS_OF[row["measured_by"]])
     promoted = ", promoted: this is latest" if row["promoted"] else ""
-    return f"{row['backbone']}, {row['classes']} classes, {accuracy}, {row['created']}{promoted}"
+    return f"{row['backbone']}, {counted(row['classes'], 'class')}, {accuracy}, {row['created']}{promoted}"

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from model.cli.output import format_percentage, table_console
+from model.shown import counted
 from model.usage.sample import MAX_ROWS
 
 _MAX_CLASSES = 30
@@ -44,7 +45,8 @@ def show_model(summary: dict[str, Any]) -> None:
     console = table_console()
     different = summary["different_photos"]
     distinct = f" ({'about ' if different >= MAX_ROWS else ''}{different:,} different)" if different else ""
-    _say(console, f"{summary['name']}, the last {summary['days']} days: {summary['photos']:,} photos{distinct}")
+    photos = f"{counted(summary['photos'], 'photo')}{distinct}"
+    _say(console, f"{summary['name']}, the last {counted(summary['days'], 'day')}: {photos}")
     shares = [_percentage(summary[name]) for name in ("unknown_share", "uncertain_share")]
     _say(console, f"Unknown: {shares[0]} ({summary['unknown']:,})  Uncertain: {shares[1]} ({summary['uncertain']:,})")
     _say(console, f"Answers: {_counts(summary['answers']) or 'none'}")

@@ -11,6 +11,7 @@ from model.cli.options import LocalPath, current_workspace, json_option, workspa
 from model.cli.output import print_json, print_line, print_lines, status_display
 from model.cli.pipeline_export import export_command
 from model.received import quoted
+from model.shown import counted
 
 if TYPE_CHECKING:
     from model.pipelines.local import PipelineRun, StepRecord
@@ -128,7 +129,7 @@ def _lines(result: "PipelineRun", run_file: Path) -> list[str]:
     ran = [record.name for record in result.steps if record.state == "done"]
     unchanged = [record.name for record in result.steps if record.state == "unchanged"]
     return [
-        f"{result.pipeline}: {len(ran)} steps run, {len(unchanged)} unchanged, in {result.seconds:.1f} s",
+        f"{result.pipeline}: {counted(len(ran), 'step')} run, {len(unchanged)} unchanged, in {result.seconds:.1f} s",
         f"  outputs in {result.folder}",
         *([f"  sent to {result.destination}"] if result.destination else []),
         f"  details in {run_file}",

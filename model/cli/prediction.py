@@ -26,6 +26,7 @@ from model.config import PredictConfig, TrainConfig, options_of
 from model.received import quoted
 from model.registry import find_bundle
 from model.results import Prediction
+from model.shown import counted
 from model.storage.copies import local_paths, output_file
 from model.storage.places import is_remote
 
@@ -131,7 +132,7 @@ def predict_paths(
     if output is not None:
         with output_file(output) as local:
             predictions = predict_to_file(predictor, photos, config, local, head)
-        print_line(f"Wrote {len(predictions)} predictions to {output}", err=True)
+        print_line(f"Wrote {counted(len(predictions), 'prediction')} to {output}", err=True)
     else:
         with progress_display() as progress:
             predictions = list(predict_photos(predictor, photos, config, progress))
@@ -202,7 +203,9 @@ def show_result(result: "ScoringResult", as_json: bool) -> None:
     if as_json:
         print_json({"status": "OK", **dataclasses.asdict(result)})
     else:
-        print_line(f"Wrote {result.photos:,} predictions to {result.out}, {result.errors:,} with an error", err=True)
+        print_line(
+            f"Wrote {counted(result.photos, 'prediction')} to {result.out}, {result.errors:,} with an error", err=True
+        )
 
 
 def predict_by_features(features: str, config: PredictConfig, out: str, as_json: bool) -> None:

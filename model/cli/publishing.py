@@ -12,6 +12,7 @@ from model.cli.output import print_json, print_lines, progress_display
 from model.durable import to_json
 from model.reading import describe, read_option_file
 from model.registry import find_bundle
+from model.shown import counted
 
 if TYPE_CHECKING:
     from model.publishing.child_module import ChildModule
@@ -176,6 +177,6 @@ def _publication_lines(publication: "Publication") -> list[str]:
 
 def child_lines(written: "ChildModule") -> list[str]:
     """Lines that list the files written and the remaining steps."""
-    lines = [f"{written.directory}: {len(written.files)} files"]
+    lines = [f"{written.directory}: {counted(len(written.files), 'file')}"]
     lines += [f"  kept with your changes: {name}" for name in written.kept]
     return [*lines, "Remaining steps:", *(f"  {number}. {step}" for number, step in enumerate(written.to_do, start=1))]

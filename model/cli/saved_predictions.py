@@ -19,7 +19,7 @@ from model.locks import lock
 from model.reading import UnreadableError, describe, parse_json, unreadable
 from model.received import quoted
 from model.results import Prediction
-from model.shown import printable_json
+from model.shown import counted, printable_json
 
 _SECONDS_BETWEEN_SYNCS = 5.0
 # 100,000 classes with long names, and similar photos.
@@ -139,12 +139,14 @@ def saved_predictions(output: Path, run: dict[str, Any]) -> Iterator[SavedPredic
             ) from error
         predictions = SavedPredictions(path, stream, run)
         if len(predictions):
-            print_line(f"Resuming after {len(predictions)} predictions in {path}", err=True)
+            print_line(f"Resuming after {counted(len(predictions), 'prediction')} in {path}", err=True)
         try:
             yield predictions
         except BaseException:
+            saved = f"{counted(len(predictions), 'prediction')} {'is' if len(predictions) == 1 else 'are'} saved"
             print_line(
-                f"{len(predictions)} predictions are saved in {path}. Run the same command again to resume.", err=True
+                f"{saved} in {path}. Run the same command again to resume.",
+                err=True,
             )
             raise
         path.unlink()

@@ -13,6 +13,7 @@ from model.files.packing import Packed, pack_folder
 from model.received import quoted
 from model.registry import find_bundle
 from model.scratch import scratch_folder
+from model.shown import counted
 from model.storage import is_remote, open_storage, parse_place
 from model.storage.pulling import Pulled
 from model.storage.pulling import pull as pull_dataset
@@ -135,11 +136,13 @@ def _name_of(source: str) -> str:
 
 def _pulled_lines(pulled: Pulled) -> list[str]:
     fetched = f", {pulled.fetched:,} of them downloaded ({pulled.bytes:,} bytes)" if pulled.fetched else ""
-    lines = [f"{pulled.directory}: {pulled.files:,} files{fetched}, {_WAYS[pulled.way]}, in {pulled.seconds:.1f} s"]
+    lines = [
+        f"{pulled.directory}: {counted(pulled.files, 'file')}{fetched}, {_WAYS[pulled.way]}, in {pulled.seconds:.1f} s"
+    ]
     if pulled.only_here:
         lines.append(f"  {pulled.only_here:,} local files are not in {pulled.source}; they were kept")
     return lines
 
 
 def _packed_line(packed: Packed) -> str:
-    return f"{packed.archive}: {packed.files:,} files, {packed.size:,} bytes, sha256 {packed.sha256}"
+    return f"{packed.archive}: {counted(packed.files, 'file')}, {packed.size:,} bytes, sha256 {packed.sha256}"

@@ -40,7 +40,7 @@ def refuse_unusable(
     total = len(rejected) + len(kept)
     if len(rejected) > max_bad_fraction * total:
         problems.append(
-            f"{len(rejected):,} of {total:,} images cannot be decoded, {len(rejected) / total:.1%}, "
+            f"{len(rejected):,} of {counted(total, 'image')} cannot be decoded, {len(rejected) / total:.1%}, "
             f"expected at most max_bad_fraction = {max_bad_fraction:.1%}. Replace or remove them, or raise it: "
             + "; ".join(f"{item.name}: {item.reason}" for item in rejected[:_SHOWN])
         )
@@ -56,7 +56,7 @@ def refuse_unusable(
     for label, samples in sorted(lost.items()):
         example = samples[0].name
         problems.append(
-            f"all {len(samples):,} images of the class {listing.classes[label]!r} cannot be decoded, "
+            f"all {counted(len(samples), 'image')} of the class {listing.classes[label]!r} cannot be decoded, "
             f"such as {example}: {reason_of[example]}"
         )
     if problems:

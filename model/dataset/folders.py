@@ -14,7 +14,7 @@ from model.dataset.unread_folders import describe_unread_folders
 from model.errors import DatasetError
 from model.files.browsing import describe_content, name_some
 from model.results import SPLITS, Sample, Split
-from model.shown import printable
+from model.shown import counted, printable
 
 _MASK = re.compile(r"(.+)[-_. ](?:mask|seg|segmentation|annotation|label|gt)(?:[-_. ]?\d+)?", re.IGNORECASE)
 
@@ -162,7 +162,7 @@ def _refuse_train(root: Path, tree: Folder, train: Folder, splits: SplitFolders 
     loose = tree.images
     found = describe_content(root)
     if loose and not tree.folders:
-        found = f"{len(loose)} images and no class folders: {name_some(loose)}"
+        found = f"{counted(len(loose), 'image')} and no class folders: {name_some(loose)}"
     raise DatasetError(f"{root}: expected {EXPECTED}\nfound {found}")
 
 

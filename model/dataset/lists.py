@@ -18,6 +18,7 @@ from model.dataset.text_files import read_lines
 from model.errors import DatasetError
 from model.files.browsing import describe_content, files_in, folders_in
 from model.results import SPLITS, Sample, Split
+from model.shown import counted
 
 # Number of the class and name, in either order.
 _NUMBERED = re.compile(r"(\d+)[\s,;:.)-]+\S.*|.*\S[\s,;:]+(\d+)")
@@ -218,14 +219,14 @@ def _label_problems(lines: Sequence[_Line], classes: Path, count: int) -> Iterat
         last = next(line for line in lines if line.label == count)
         yield (
             f"{last.where}: expected labels counted from zero, found 1 to {count} and no 0 in all lists. "
-            f"{classes.name} has {count} classes: subtract 1 from every label, or complete {classes.name}"
+            f"{classes.name} has {counted(count, 'class')}: subtract 1 from every label, or complete {classes.name}"
         )
         return
     for line in lines:
         if not 0 <= line.label < count:
             yield (
-                f"{line.where}: expected a label from 0 to {count - 1} ({classes.name} has {count} classes), received "
-                f"{line.label}"
+                f"{line.where}: expected a label from 0 to {count - 1} ({classes.name} has {counted(count, 'class')}), "
+                f"received {line.label}"
             )
 
 

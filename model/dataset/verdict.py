@@ -183,7 +183,7 @@ class Verdict:
         return [
             f"Dataset   {root}",
             f"Layout    {self.layout}",
-            f"Images    {sum(sizes_of.values()):,} in {len(dataset.classes)} classes: {sizes}",
+            f"Images    {sum(sizes_of.values()):,} in {counted(len(dataset.classes), 'class')}: {sizes}",
             *self._synthetic(),
             *self._folds(),
             *([f"Values    {self.values}"] if self.values else []),

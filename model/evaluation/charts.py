@@ -13,7 +13,7 @@ import numpy as np
 from markupsafe import escape
 
 from model.evaluation.metrics import ReliabilityBin
-from model.shown import one_line, without_middle
+from model.shown import counted, one_line, without_middle
 
 BLUE, ORANGE, GRAY = "#0072B2", "#D55E00", "#7A8288"
 _INK, _FAINT = "#39424E", "#E3E7EB"
@@ -163,7 +163,8 @@ def reliability_diagram(before: Sequence[ReliabilityBin], after: Sequence[Reliab
         plot.line(drawn[-1])
         images = sum(group.images for group in groups)
         for group in groups:
-            tooltip = f"{name}: {group.images} images, confidence {group.confidence:.0%}, accuracy {group.accuracy:.0%}"
+            fractions = f"confidence {group.confidence:.0%}, accuracy {group.accuracy:.0%}"
+            tooltip = f"{name}: {counted(group.images, 'image')}, {fractions}"
             radius = max(2.5, 13 * math.sqrt(group.images / images))
             limits = f' data-low="{group.low:g}" data-high="{group.high:g}" data-label="{escape(tooltip)}"'
             place = plot.project(group.confidence, group.accuracy)

@@ -20,6 +20,7 @@ from model.errors import ArchiveError, ConfigError, ImageError
 from model.files.archives import is_archive, iter_archive_files
 from model.reading import UnreadableError, read_regular
 from model.results import InputSpec
+from model.shown import counted
 from model.storage import is_remote
 from model.storage.copies import cached_copy_path
 from model.storage.pulling import is_whole
@@ -49,7 +50,7 @@ def find_photos(bundle: Bundle, count: int = PHOTOS) -> Photos:
     for split in _LISTS:
         found = tuple(itertools.islice(_photos_of(bundle, split), count))
         if found:
-            return Photos(found, f"{len(found)} {split} photos of its dataset")
+            return Photos(found, f"{counted(len(found), f'{split} photo')} of its dataset")
     return Photos(draw_photos(count), f"{count} synthetic photos, because those of its dataset cannot be read")
 
 

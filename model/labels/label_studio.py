@@ -15,6 +15,7 @@ from model.labels.photo_names import without_signature
 from model.labels.regions import Annotation, Box, Labels, Region, Task
 from model.labels.task_photos import photo_addresses, photo_of_labels
 from model.received import quoted
+from model.shown import counted
 
 _LABELS = ("rectanglelabels", "polygonlabels", "ellipselabels", "labels", "choices")
 # Shapes without labels, which another item of the same region has.
@@ -143,7 +144,7 @@ def _chosen_control(content: Sequence[Any], control: str) -> str:
     for task in content:
         for annotation in annotations_of(task):
             counts.update(str(item.get("from_name", "")) for item in items_of(annotation) if _has_labels(item))
-    names = name_some([f"{name} ({count:,} labels)" for name, count in counts.most_common()])
+    names = name_some([f"{name} ({counted(count, 'label')})" for name, count in counts.most_common()])
     if control and control not in counts:
         raise DatasetError(f"expected labels of the control {quoted(control)}, found {names or 'no labels'}")
     if len(counts) > 1 and not control:

@@ -14,6 +14,7 @@ from model.intensity import describe_intensity
 from model.marks import mark_sentences, marks_line
 from model.measurements import with_interval
 from model.results import SPLITS
+from model.shown import counted
 
 _ROWS = (("accuracy", "accuracy"), ("macro_f1", "macro-F1"), ("balanced_accuracy", "balanced accuracy"))
 _TOP5 = ("top5_accuracy", "top-5 accuracy")
@@ -94,7 +95,7 @@ def summary_of(manifest: Manifest) -> str:
     """Default summary: one sentence that names the classes."""
     classes = manifest.classes
     named = ", ".join(classes) if len(classes) <= 6 else f"{', '.join(classes[:5])} and {len(classes) - 5} more"
-    return f"Classifies photos into {len(classes)} classes: {named}."
+    return f"Classifies photos into {counted(len(classes), 'class')}: {named}."
 
 
 def accuracy_sentence(manifest: Manifest) -> str:

@@ -31,6 +31,7 @@ from model.publishing.upload import (
 )
 from model.received import quoted
 from model.results import Progress, no_progress
+from model.shown import counted
 from model.storage import Place, open_storage, parse_place, webdav_account
 from model.storage.download import download
 from model.workspace import Workspace
@@ -164,7 +165,7 @@ class _Run:
 
     def describe_packing(self) -> str:
         files, size = len(self.bundle.manifest.files), self.bundle.size
-        return f"pack {files} files, {size:,} bytes, into {self.folder / self.place.name}"
+        return f"pack {counted(files, 'file')}, {size:,} bytes, into {self.folder / self.place.name}"
 
     def pack(self) -> None:
         """Write the archive, if the server answers and has space; the same model gives the same bytes."""

@@ -143,8 +143,8 @@ def _refuse_bad(rows: PartRows, config: TrainConfig) -> None:
     total, bad = rows.parts.plan.photos, len(rows.rejected)
     if bad > config.max_bad_fraction * total:
         raise DatasetError(
-            f"{rows.parts.folder.address}: {bad:,} of {total:,} photos have an error, {bad / total:.1%}, expected at "
-            f"most max_bad_fraction = {config.max_bad_fraction:.1%}, such as {rows.rejected[0].name}: "
+            f"{rows.parts.folder.address}: {bad:,} of {counted(total, 'photo')} have an error, {bad / total:.1%}, "
+            f"expected at most max_bad_fraction = {config.max_bad_fraction:.1%}, such as {rows.rejected[0].name}: "
             f"{rows.rejected[0].reason}. Replace them and run topgraft featurize again, or raise it."
         )
 

@@ -25,6 +25,7 @@ from model.received import quoted
 from model.records import record_from
 from model.results import SPLITS, Dataset, InputSpec, Progress, Sample
 from model.runs.run import Run
+from model.shown import counted
 from model.storage import is_remote
 from model.storage.copies import dataset_folder
 from model.training.checkpoints import CACHED_FEATURES
@@ -197,8 +198,8 @@ def without_lost_photos(verdict: Verdict, config: TrainConfig) -> Verdict | None
     lost = [Rejected(name, f"gone or changed during the training: {reason}") for name, reason in photos.missing.items()]
     if len(lost) > config.max_bad_fraction * len(samples):
         raise DatasetError(
-            f"{verdict.given or verdict.dataset.root}: {len(lost):,} of {len(samples):,} photos are gone or changed "
-            f"since the checks, expected at most max_bad_fraction = {config.max_bad_fraction:.1%}, such as "
+            f"{verdict.given or verdict.dataset.root}: {len(lost):,} of {counted(len(samples), 'photo')} are gone or "
+            f"changed since the checks, expected at most max_bad_fraction = {config.max_bad_fraction:.1%}, such as "
             f"{lost[0].name}. Restore them, or train again without them"
         )
     dataset = verdict.dataset

@@ -16,6 +16,7 @@ from model.dataset.pipeline import decode_within_budget, in_threads
 from model.errors import DatasetError, ImageError
 from model.files.browsing import files_below, has_hidden_part, name_some
 from model.results import InputSpec, Progress
+from model.shown import counted
 from model.synthesis.backgrounds import Size, draw_background
 from model.synthesis.video import VIDEO_SUFFIXES, read_frames
 
@@ -188,7 +189,7 @@ def _given(frame: Image.Image) -> Image.Image:
 
 def _describe(pictures: Collection[str], videos: Collection[str]) -> str:
     frames = sum("#t=" in name for name in pictures)
-    parts = [f"{len(pictures) - frames:,} photos"] if len(pictures) > frames else []
+    parts = [counted(len(pictures) - frames, "photo")] if len(pictures) > frames else []
     parts += [f"{frames:,} frames of {name_some(sorted(videos), 3)}"] if frames else []
     return " and ".join(parts)
 

@@ -22,7 +22,7 @@ from model.dataset.tables.columns import Columns
 from model.dataset.tables.files import TableFile
 from model.files.browsing import name_some
 from model.results import Split
-from model.shown import printable
+from model.shown import counted, printable
 
 _SHOWN = 3
 # Between the labels of an image with several.
@@ -118,7 +118,7 @@ class TableRows:
         shown = repr(printable(written[:200]))
         if not found:
             return f"no such image in the dataset: {shown}", ""
-        images = f"{len(found)} images: {name_some(found, _SHOWN)}"
+        images = f"{counted(len(found), 'image')}: {name_some(found, _SHOWN)}"
         return f"{shown} may be {images}. Write the path in the table, or set images_directory", ""
 
     def _is_new(self, name: str, label: str, number: int, line: int) -> bool:
@@ -161,7 +161,9 @@ class TableRows:
         if self._unused and columns.status is not None:
             counts = ", ".join(f"{count:,} {status}" for status, count in self._unused.most_common(5))
             column = f"{columns.names[columns.status]} is not {VALIDATED[0]}"
-            self.unused.append(f"{path.name}: {self._unused.total():,} rows whose {column} were not used: {counts}")
+            self.unused.append(
+                f"{path.name}: {counted(self._unused.total(), 'row')} whose {column} were not used: {counts}"
+            )
             self.warnings.append(self.unused[-1])
             self._unused.clear()
 

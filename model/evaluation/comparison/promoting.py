@@ -6,6 +6,7 @@ from model.evaluation.comparison.gate import Gate, Photos
 from model.evaluation.comparison.result import METRIC_NAMES, PHOTOS_IN_WORDS, Comparison, Pair
 from model.evaluation.comparison.statistics import PairedDifference
 from model.promotion import ComparedMetric, PromotionComparison
+from model.shown import counted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +72,7 @@ def _described(comparison: Comparison, found: PairedDifference, photos: Photos, 
     test = "" if p_value is None else f", p {p_value:.2g}"
     return (
         f"{100 * found.difference:+.1f} points of {METRIC_NAMES[comparison.gate.metric]} "
-        f"(95 % interval {low:.1f} to {high:.1f}{test}) on {found.images:,} photos {PHOTOS_IN_WORDS[photos]}"
+        f"(95 % interval {low:.1f} to {high:.1f}{test}) on {counted(found.images, 'photo')} {PHOTOS_IN_WORDS[photos]}"
     )
 
 
