@@ -32,11 +32,13 @@ _BYTES_PER_SAMPLE = 5.5
 # Tables of blocks of 64 x 64 samples, which are made whatever the resolution.
 _BYTES_OF_BLOCKS = 0.1
 _WORK_PER_SAMPLE = 10
+# Of each component of each tile, for parameters and an index.
+_BYTES_PER_TILE, _WORK_PER_TILE = 4000, 5000
 
 
 @dataclasses.dataclass(frozen=True)
 class Codestream:
-    """Header of a JPEG 2000 codestream; `levels` is the number of lower resolutions."""
+    """Header of a JPEG 2000 codestream; `levels` is the number of lower resolutions, `tiles` that of tiles."""
 
     width: int
     height: int
@@ -45,6 +47,7 @@ class Codestream:
     is_subsampled: bool
     has_offset: bool
     levels: int
+    tiles: int
 
 
 def open_jpeg2000(content: bytes) -> ImageSource:
@@ -60,7 +63,7 @@ def open_jpeg2000(content: bytes) -> ImageSource:
     if samples > 4 or len(set(header.depths)) > 1 or max(header.depths) > 16:
         depths = ", ".join(map(str, header.depths[:8]))
         raise not_supported(f"JPEG 2000 with components of {depths} bits", "save it as TIFF or PNG of 8 or 16 bits")
-    work = float(header.width * header.height * samples * _WORK_PER_SAMPLE)
+    work = float(samples * (header.width * header.height * _WORK_PER_SAMPLE + header.tiles * _WORK_PER_TILE))
     if header.depths[0] > 8 and samples > 1:
         return _deep_source(content, header, work)
     opened = Jpeg2KImagePlugin.Jpeg2KImageFile(stream(content))
@@ -75,7 +78,7 @@ def open_jpeg2000(content: bytes) -> ImageSource:
         pixels = width * height >> 2 * _reduction(header, target)
         fitted = fitting_bytes(opened, full=target is None)
         blocks = width * height * samples * _BYTES_OF_BLOCKS
-        return round(pixels * (samples * _BYTES_PER_SAMPLE + fitted) + blocks) + 2 * len(content)
+        return round(pixels * (samples * _BYTES_PER_SAMPLE + fitted) + blocks) + 2 * len(content) + _tile_bytes(header)
 
     return ImageSource("JPEG 2000", width, height, memory, decode, work)
 
@@ -94,9 +97,14 @@ def _deep_source(content: bytes, header: Codestream, work: float) -> ImageSource
     def memory(target: Size | None) -> int:
         fitted = array_bytes(samples, 2, samples in (2, 4), full=target is None)
         # The planes of the decoder are gone when the result is resized.
-        return round(header.width * header.height * max(samples * (_BYTES_PER_SAMPLE + 2), fitted)) + len(content)
+        planes = round(header.width * header.height * max(samples * (_BYTES_PER_SAMPLE + 2), fitted))
+        return planes + len(content) + _tile_bytes(header)
 
     return ImageSource("JPEG 2000", header.width, header.height, memory, decode, work)
+
+
+def _tile_bytes(header: Codestream) -> int:
+    return header.tiles * len(header.depths) * _BYTES_PER_TILE
 
 
 def _reduction(header: Codestream, target: Size | None) -> int:
@@ -132,6 +140,11 @@ def read_codestream(content: bytes) -> Codestream:
     if content[start : start + 4] != _CODESTREAM or len(siz) < 38 + 3 * count or not count:
         raise ImageError("the header has no size")
     right, bottom, left, top = (int.from_bytes(siz[place : place + 4], "big") for place in (4, 8, 12, 16))
+    tile_width, tile_height, tile_left, tile_top = (
+        int.from_bytes(siz[place : place + 4], "big") for place in range(20, 36, 4)
+    )
+    if not tile_width or not tile_height:
+        raise ImageError("the header has tiles of no size")
     components = siz[38 : 38 + 3 * count]
     return Codestream(
         width=right - left,
@@ -141,6 +154,7 @@ def read_codestream(content: bytes) -> Codestream:
         is_subsampled=set(components[1::3] + components[2::3]) != {1},
         has_offset=left != 0 or top != 0,
         levels=_levels(content, start + 4 + len(siz)),
+        tiles=max(0, -(-(right - tile_left) // tile_width)) * max(0, -(-(bottom - tile_top) // tile_height)),
     )
 
 
