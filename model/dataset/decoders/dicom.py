@@ -5,6 +5,7 @@ Method: VOI LUT or window of the file, otherwise the range of its values; PS3.3 
 
 import io
 import math
+import zlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +22,9 @@ _ROWS = 64
 _BYTES_PER_SAMPLE = 10
 # pydicom reads each data element alone, in two or three steps.
 _MAX_READS = 100_000
+_DEFLATED = "1.2.840.10008.1.2.1.99"
+_MAX_INFLATED = 100_000_000
+_BLOCK = 1 << 16
 
 
 def open_dicom(content: bytes) -> ImageSource:
@@ -36,6 +40,7 @@ def open_dicom(content: bytes) -> ImageSource:
         raise ImageError(
             'expected an image, received a DICOM file, which needs pydicom: pip install "topgraft[dicom]"'
         ) from error
+    inflated = _inflated_bytes(content)
     header = pydicom.dcmread(_LimitedReads(content), stop_before_pixels=True)
     if "Rows" not in header or "Columns" not in header:
         raise not_supported("DICOM file without pixels", "export its image as PNG")
@@ -47,9 +52,33 @@ def open_dicom(content: bytes) -> ImageSource:
 
     def memory(target: Size | None) -> int:
         per_pixel = samples * max(_BYTES_PER_SAMPLE, 4 * itemsize) + (FULL_SIZE_BYTES if target is None else 0)
-        return width * height * per_pixel + len(content)
+        # pydicom decompresses the file whole, and keeps what it reads.
+        return width * height * per_pixel + len(content) + 2 * inflated
 
     return ImageSource("DICOM", width, height, memory, decode, math.inf)
+
+
+def _inflated_bytes(content: bytes) -> int:
+    """Length of all data elements of a deflated file in bytes, otherwise 0.
+
+    Raises:
+        ImageTooLargeError: it is more than `_MAX_INFLATED`.
+    """
+    from pydicom import filereader
+
+    beginning = _LimitedReads(content)
+    filereader.read_preamble(beginning, force=False)
+    if filereader._read_file_meta_info(beginning).get("TransferSyntaxUID") != _DEFLATED:
+        return 0
+    inflater, inflated = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    for start in range(beginning.tell(), len(content), _BLOCK):
+        inflated += len(inflater.decompress(content[start : start + _BLOCK], _MAX_INFLATED + 1 - inflated))
+        if inflated > _MAX_INFLATED:
+            raise ImageTooLargeError(
+                f"expected a deflated DICOM file of at most {_MAX_INFLATED:,} bytes, received more: "
+                "save it without compression"
+            )
+    return inflated
 
 
 class _LimitedReads(io.BytesIO):
