@@ -7,8 +7,8 @@ import socket
 import sys
 import threading
 
-from model.dataset.decoding_process import MAX_MESSAGE_BYTES, READY, Decoded, send_answer
-from model.dataset.images import decode_in_this_process
+from model.dataset.decoding_process import MAX_MESSAGE_BYTES, READY, Decoded, Header, send_answer
+from model.dataset.images import decode_in_this_process, open_in_this_process
 from model.errors import ImageError, ImageTooLargeError
 from model.processes import limit_memory
 
@@ -29,13 +29,15 @@ def main(max_bytes: str) -> int:
         with open(files[0], "rb") as stream:
             stream.seek(0)
             content = stream.read()
-        send_answer(connection, _decode(options, content))
+        send_answer(connection, _answer(options, content))
     return 0
 
 
-def _decode(options: bytes, content: bytes) -> Decoded | ImageError:
-    spec, max_memory = pickle.loads(options)  # nosec B301: from our parent
+def _answer(options: bytes, content: bytes) -> Decoded | Header | ImageError:
+    is_header, spec, max_memory = pickle.loads(options)  # nosec B301: from our parent
     try:
+        if is_header:
+            return open_in_this_process(content, spec, max_memory)
         photo = decode_in_this_process(content, spec, max_memory)
     except ImageError as error:
         return error

@@ -13,7 +13,8 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -41,8 +42,20 @@ _SECONDS_TO_EXIT = 1.0
 _SECONDS_STOPPED = 1.0
 _MAX_ERROR_CHARACTERS = 2000
 
+Answer = TypeVar("Answer")
+
 Decoded = tuple[np.ndarray, ValueDistribution | None]
 """Pixels uint8 RGB (height, width, 3), and the distribution of the values of a photo with more than 8 bits."""
+
+_Received = tuple[bytes, list[int]]
+
+
+class Header(NamedTuple):
+    """What the header of a photo states: maximum memory of decoding in bytes; size in pixels, upright."""
+
+    memory: int
+    height: int
+    width: int
 
 
 class _ProcessEndedError(Exception):
@@ -80,16 +93,22 @@ class DecodingProcess:
             ImageError: as `decode_photo`.
             _ProcessEndedError: the process has ended.
         """
+        return _read_pixels(*self._ask((False, spec, max_memory), content, seconds))
+
+    def open(self, content: bytes, spec: InputSpec | None, max_memory: int, seconds: float) -> Header:
+        """Read the header of a photo as `model.dataset.images.open_photo` does; arguments and errors as of `decode`."""
+        return _read_header(*self._ask((True, spec, max_memory), content, seconds))
+
+    def _ask(self, options: tuple[bool, InputSpec | None, int], content: bytes, seconds: float) -> _Received:
         try:
             self._wait_until_ready()
             limit = _TimeLimit(self._process.pid, seconds)
-            send_with_file(self._socket, pickle.dumps((spec, max_memory)), content)
-            message, files = self._receive(limit)
+            send_with_file(self._socket, pickle.dumps(options), content)
+            return self._receive(limit)
         except (OSError, EOFError) as error:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_SECONDS_TO_EXIT)
             raise _ProcessEndedError(describe_exit(self._process.returncode)) from error
-        return _read_answer(message, files)
 
     def close(self) -> None:
         """Kill the process."""
@@ -108,7 +127,7 @@ class DecodingProcess:
             raise _ProcessEndedError(f"did not start within {_SECONDS_TO_START:g} s") from error
         self._is_ready = True
 
-    def _receive(self, limit: "_TimeLimit") -> tuple[bytes, list[int]]:
+    def _receive(self, limit: "_TimeLimit") -> _Received:
         limit.wait(self._socket)
         message, files, *_ = socket.recv_fds(self._socket, MAX_MESSAGE_BYTES, 1)
         if not message:
@@ -179,16 +198,23 @@ class DecodingProcesses:
             ImageError: as `decode_photo`; or the process crashed or was killed.
             MemoryError: no process can be started at the moment.
         """
+        return self._ask(lambda process, seconds: process.decode(content, spec, max_memory, seconds))
+
+    def open(self, content: bytes, spec: InputSpec | None, max_memory: int) -> Header:
+        """Read the header of a photo as `model.dataset.images.open_photo` does; limit and errors as of `decode`."""
+        return self._ask(lambda process, seconds: process.open(content, spec, max_memory, seconds))
+
+    def _ask(self, work: Callable[[DecodingProcess, float], Answer]) -> Answer:
         seconds = PHOTO_SECONDS.read()
         with self._place():
             # A process may have ended because it was idle: this is not the fault of the photo.
             while (used := self._next_idle()) is not None:
                 with contextlib.suppress(_ProcessEndedError), self._returned(used):
-                    return used.decode(content, spec, max_memory, seconds)
+                    return work(used, seconds)
             process = self._start()
             try:
                 with self._returned(process):
-                    return process.decode(content, spec, max_memory, seconds)
+                    return work(process, seconds)
             except _ProcessEndedError as error:
                 raise ImageError(
                     f"expected an image that can be decoded, the process that decodes it {error}"
@@ -237,8 +263,11 @@ def send_with_file(connection: socket.socket, message: bytes, content: bytes | m
         socket.send_fds(connection, [message], [descriptor])
 
 
-def send_answer(connection: socket.socket, answer: Decoded | ImageError) -> None:
-    """Send an answer of a child process: pixels, or an error."""
+def send_answer(connection: socket.socket, answer: Decoded | Header | ImageError) -> None:
+    """Send an answer of a child process: pixels, a header, or an error."""
+    if isinstance(answer, Header):
+        send_with_file(connection, json.dumps(answer._asdict()).encode(), b"")
+        return
     if isinstance(answer, ImageError):
         described = {"error": type(answer).__name__, "message": answer.message[:_MAX_ERROR_CHARACTERS]}
         send_with_file(connection, json.dumps(described).encode(), b"")
@@ -253,11 +282,21 @@ def send_answer(connection: socket.socket, answer: Decoded | ImageError) -> None
     send_with_file(connection, message.encode(), np.ascontiguousarray(pixels).data)
 
 
-def _read_answer(message: bytes, files: list[int]) -> Decoded:
+def _read_header(message: bytes, files: list[int]) -> Header:
+    os.close(files[0])
+    return Header(**_checked_answer(message))
+
+
+def _checked_answer(message: bytes) -> dict[str, Any]:
+    answer: dict[str, Any] = parse_json(message, not_finite=True, file_names=True)
+    if "error" in answer:
+        raise getattr(errors, answer["error"])(answer["message"])
+    return answer
+
+
+def _read_pixels(message: bytes, files: list[int]) -> Decoded:
     with open(files[0], "rb") as stream:
-        answer = parse_json(message, not_finite=True, file_names=True)
-        if "error" in answer:
-            raise getattr(errors, answer["error"])(answer["message"])
+        answer = _checked_answer(message)
         # Read, not mapped: the child could still shorten it.
         stream.seek(0)
         pixels = np.empty(answer["shape"], np.uint8)

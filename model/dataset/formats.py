@@ -18,7 +18,7 @@ from model.dataset.decoders.jpegxl import open_jpegxl
 from model.dataset.decoders.netpbm import open_netpbm
 from model.dataset.decoders.png import open_png
 from model.dataset.decoders.source import ImageSource
-from model.dataset.decoders.tiff import open_tiff
+from model.dataset.decoders.tiff import has_short_directory, open_tiff
 from model.dataset.decoders.webp import open_webp
 
 SIGNATURE_BYTES = 512
@@ -34,6 +34,8 @@ class Format:
         suffixes: usual suffixes of its files, in lower case.
         matches: whether the first `SIGNATURE_BYTES` bytes of a file are those of this format.
         open: reads the header of a file.
+        is_bounded: whether the header of a file is short, and is read by parsers of our own; any other one is read in a
+            child process.
         scope: what is read of it and what is not, for the guide.
     """
 
@@ -41,6 +43,7 @@ class Format:
     suffixes: tuple[str, ...]
     matches: Callable[[bytes], bool]
     open: Callable[[bytes], ImageSource]
+    is_bounded: Callable[[bytes], bool]
     scope: str
 
 
@@ -67,6 +70,14 @@ def _has_brand(*names: bytes) -> Callable[[bytes], bool]:
     return lambda beginning: not brands(beginning).isdisjoint(names)
 
 
+def _always(_content: bytes) -> bool:
+    return True
+
+
+def _never(_content: bytes) -> bool:
+    return False
+
+
 def _is_bmp(beginning: bytes) -> bool:
     # Two letters are the beginning of many texts: the length of the header that follows is one of a few.
     return beginning[:2] == b"BM" and beginning[14:18] in [
@@ -85,6 +96,7 @@ FORMATS = (
         (".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".mpo"),
         _starts(b"\xff\xd8\xff"),
         open_jpeg,
+        _always,
         "Gray, RGB and CMYK of 8 bits, baseline or progressive. A file that lost only the marker of its end is read, "
         "one that lost pixels is refused. Not 12-bit, lossless, hierarchical or JPEG-LS files.",
     ),
@@ -93,6 +105,7 @@ FORMATS = (
         (".png", ".apng"),
         _starts(b"\x89PNG\r\n\x1a\n"),
         open_png,
+        _always,
         "All depths and colours, interlaced or not; of an animation, the default image.",
     ),
     Format(
@@ -100,6 +113,7 @@ FORMATS = (
         (".tif", ".tiff"),
         _starts(b"II*\0", b"MM\0*", b"II+\0\x08\0", b"MM\0+\0\x08"),
         open_tiff,
+        has_short_directory,
         "Gray, RGB, palette, CMYK and YCbCr; integers of 1 to 64 bits with or without sign, and floating-point "
         "numbers; strips and tiles, in any byte order, planar configuration and orientation; BigTIFF; CCITT, LZW, "
         "JPEG, deflate, PackBits, LZMA, Zstandard, WebP and JPEG 2000 compression. The first page is the photo: of an "
@@ -112,15 +126,17 @@ FORMATS = (
         (".webp",),
         lambda first: first[:4] == b"RIFF" and first[8:12] == b"WEBP",
         open_webp,
+        _always,
         "Lossy and lossless; of an animation, the first frame.",
     ),
-    Format("GIF", (".gif",), _starts(b"GIF87a", b"GIF89a"), open_gif, "The first frame."),
-    Format("BMP", (".bmp", ".dib"), _is_bmp, open_bmp, "1 to 32 bits per pixel, run lengths included."),
+    Format("GIF", (".gif",), _starts(b"GIF87a", b"GIF89a"), open_gif, _always, "The first frame."),
+    Format("BMP", (".bmp", ".dib"), _is_bmp, open_bmp, _always, "1 to 32 bits per pixel, run lengths included."),
     Format(
         "AVIF",
         (".avif", ".avifs"),
         _has_brand(*_AVIF_BRANDS),
         open_avif,
+        _never,
         "8 to 12 bits; of a sequence, the first frame.",
     ),
     Format(
@@ -128,6 +144,7 @@ FORMATS = (
         (".heic", ".heif", ".heics", ".heifs", ".hif"),
         _has_brand(*_HEIF_BRANDS),
         open_heif,
+        _never,
         "Photos of phones and cameras, coded in HEVC, of 8 to 12 bits; the primary image, turned as the file says.",
     ),
     Format(
@@ -135,6 +152,7 @@ FORMATS = (
         (".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"),
         _starts(b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  \r\n\x87\n"),
         open_jpeg2000,
+        _never,
         "Gray and RGB of up to 16 bits. Not more than four components, nor components of different depths.",
     ),
     Format(
@@ -142,6 +160,7 @@ FORMATS = (
         (".jxl",),
         _starts(b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"),
         open_jpegxl,
+        _never,
         "Gray and RGB of any depth; of an animation, the first frame.",
     ),
     Format(
@@ -149,6 +168,7 @@ FORMATS = (
         (".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".pam"),
         lambda first: _NETPBM.match(first) is not None,
         open_netpbm,
+        _always,
         "PBM, PGM, PPM of up to 16 bits, and gray PFM. Not PAM, nor PFM in colour.",
     ),
     Format(
@@ -156,6 +176,7 @@ FORMATS = (
         (".dcm", ".dicom"),
         lambda first: first[128:132] == b"DICM",
         open_dicom,
+        _never,
         'The first frame, by its window, with `pip install "topgraft[dicom]"`; compressions that pydicom decodes.',
     ),
 )

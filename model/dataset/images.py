@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from model.dataset.decoders.source import ImageSource, Pixels, exif_orientation, native_color
-from model.dataset.decoding_process import DecodingProcesses
+from model.dataset.decoding_process import DecodingProcesses, Header
 from model.dataset.fitting import fit_pixels, full_pixels, smallest_size, transparent_image
 from model.dataset.formats import FORMAT_NAMES, SIGNATURE_BYTES, find_format, find_unsupported
 from model.dataset.image_limits import (
@@ -46,6 +46,9 @@ _SPECIAL_FILES = {
 # Memory of a decoding process: the largest file and its decoded image, twice; an outer net for wrong estimates.
 _MAX_PROCESS_BYTES = 2 * (MAX_CONTENT_BYTES + MAX_DECODING_BYTES)
 
+# To read a header whatever decoding takes.
+_ONE_PIXEL, _ANY_MEMORY = InputSpec.square(1), 1 << 62
+
 DecodedImage = Image.Image | np.ndarray
 """A PIL image, or an array uint8 RGB of shape (height, width, 3)."""
 
@@ -75,12 +78,12 @@ class OpenedPhoto:
     _content: bytes
     _spec: InputSpec | None
     _max_memory: int
-    _source: ImageSource
+    _source: ImageSource | None
     _target: tuple[int, int] | None
 
     def decode(self) -> DecodedPhoto:
         """Decode the photo as `decode_photo` does; at most once."""
-        if not self.cost.is_quick:
+        if self._source is None or not self.cost.is_quick:
             return DecodedPhoto(*_decoding_processes().decode(self._content, self._spec, self._max_memory))
         try:
             return _decode(self._source, self._target, self._spec)
@@ -132,11 +135,14 @@ def decode_photo(
 
 
 def open_photo(content: bytes, spec: InputSpec | None = None, max_memory: int = MAX_DECODING_BYTES) -> OpenedPhoto:
-    """Read and check the header of an image that will be decoded.
+    """Read and check the header of an image that will be decoded; in a child process, if it is not short and plain.
 
     Raises:
-        ImageTooLargeError, ImageNotSupportedError, ImageError: see `decode_photo`.
+        ImageTooLargeError, ImageTooSlowError, ImageNotSupportedError, ImageError: see `decode_photo`.
     """
+    if _needs_process(content):
+        memory = _decoding_processes().open(content, spec, max_memory).memory
+        return OpenedPhoto(DecodingCost(memory, False), content, spec, max_memory, None, None)
     try:
         source = _open(content)
         memory, target = _memory_and_target(source, spec)
@@ -153,6 +159,17 @@ def decode_in_this_process(content: bytes, spec: InputSpec | None, max_memory: i
         return _decode(source, _checked_target(source, spec, max_memory), spec)
     except Exception as error:
         raise _translated(content, error) from error
+
+
+def open_in_this_process(content: bytes, spec: InputSpec | None, max_memory: int) -> Header:
+    """Read and check the header as `open_photo` does, without a time limit: for the child process only."""
+    try:
+        source = _open(content)
+        memory, _ = _memory_and_target(source, spec)
+        check_memory(source.format, source.width, source.height, memory, max_memory)
+    except Exception as error:
+        raise _translated(content, error) from error
+    return Header(memory, *reversed(source.upright_size))
 
 
 def decode_transparent(content: bytes) -> Image.Image:
@@ -257,8 +274,11 @@ def read_bytes(path: Path) -> bytes:
 
 def _check_head(head: bytes, size: int) -> None:
     """Refuse a large file by its beginning, if that suffices; otherwise the whole file is needed to say what it is."""
-    if find_format(head) is None:
+    found = find_format(head)
+    if found is None:
         raise _unknown(head, size)
+    if not found.is_bounded(head):
+        return
     try:
         source = _open(head)
     except (MemoryError, ImageTooLargeError):
@@ -274,13 +294,22 @@ def measure_image(content: bytes) -> tuple[int, int]:
 
     Raises:
         ImageTooLargeError: a side has too many pixels, or the file has more parts than any program writes.
+        ImageTooSlowError: reading the header takes too long.
         ImageError: the header is not that of an image that is read.
     """
+    if _needs_process(content):
+        header = _decoding_processes().open(content, _ONE_PIXEL, _ANY_MEMORY)
+        return header.height, header.width
     try:
         width, height = _open(content).upright_size
         return height, width
     except Exception as error:
         raise _translated(content, error) from error
+
+
+def _needs_process(content: bytes) -> bool:
+    found = find_format(content)
+    return found is not None and not found.is_bounded(content)
 
 
 def _is_quick(content: bytes, source: ImageSource) -> bool:

@@ -138,6 +138,36 @@ def many_dicom_items() -> bytes:
     return _DICOM + struct.pack("<HH2sHI", 8, 0x1140, b"SQ", 0, 0xFFFFFFFF) + item * 300_000
 
 
+def deflated_dicom(megabytes: int) -> bytes:
+    """A deflated DICOM file of a few kilobytes that becomes one data element of so many megabytes."""
+    syntax = b"1.2.840.10008.1.2.1.99"
+    element = struct.pack("<HH2sH", 2, 0x10, b"UI", len(syntax)) + syntax
+    group = struct.pack("<HH2sHI", 2, 0, b"UL", 4, len(element))
+    deflater = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    data = deflater.compress(struct.pack("<HH2sHI", 9, 1, b"OB", 0, megabytes * 1_000_000))
+    data += b"".join(deflater.compress(bytes(1_000_000)) for _ in range(megabytes)) + deflater.flush()
+    return b"\0" * 128 + b"DICM" + group + element + data
+
+
+def jpeg2000_of_tiles(width: int, height: int, side: int) -> bytes:
+    """A JPEG 2000 of four components whose header states square tiles of another size."""
+    content = bytearray(encoded(Image.new("RGBA", (width, height), (1, 2, 3, 4)), "JPEG2000", no_jp2=True))
+    struct.pack_into(">2I", content, 24, side, side)
+    return bytes(content)
+
+
+def jpeg2000_markers() -> bytes:
+    """A JPEG 2000 with millions of empty markers before its first tile."""
+    plain = encoded(Image.new("RGB", (64, 64), _RED), "JPEG2000", no_jp2=True)
+    place = plain.find(b"\xff\x90")
+    return plain[:place] + b"\xff\x53\0\2" * 5_000_000 + plain[place:]
+
+
+def plain_ppm_comments() -> bytes:
+    """A plain PGM with millions of comments between its numbers."""
+    return b"P2 10 10 255\n" + b"#\n" * 5_000_000 + b"1 " * 100
+
+
 HEADERS = {
     "PPM comment": endless_comment,
     "PNG texts": million_texts,
@@ -152,6 +182,10 @@ HEADERS = {
     "WebP EXIF": webp_exif,
     "GIF comments": many_gif_extensions,
     "WebP chunks": many_webp_chunks,
+    "JPEG 2000 markers": jpeg2000_markers,
+    "JPEG 2000 tiles": lambda: jpeg2000_of_tiles(255, 256, 1),
+    "PPM comments between numbers": plain_ppm_comments,
+    "DICOM that is deflated": lambda: deflated_dicom(400),
     "DICOM elements": many_dicom_elements,
     "DICOM items": many_dicom_items,
 }

@@ -1,5 +1,7 @@
 """BMP, decoded by Pillow."""
 
+import math
+
 from PIL import BmpImagePlugin
 
 from model.dataset.decoders.source import ImageSource, not_supported, pillow_source, stream
@@ -19,6 +21,6 @@ def open_bmp(content: bytes) -> ImageSource:
     if compression in _COMPRESSIONS:
         raise not_supported(f"BMP with {_COMPRESSIONS[compression]} pixels", "save it as PNG")
     opened = BmpImagePlugin.BmpImageFile(stream(content))
-    # Run lengths are decoded in Python, slowly.
+    # Run lengths are decoded in Python, slowly, and those of no pixels as well.
     is_run_length = compression in _RUN_LENGTH
-    return pillow_source("BMP", opened, 3 if is_run_length else 0, 50 if is_run_length else 1)
+    return pillow_source("BMP", opened, 3 if is_run_length else 0, math.inf if is_run_length else 1)

@@ -1,5 +1,6 @@
 """PBM, PGM, PPM and PFM. Binary pixels of 16 bits keep their depth; the others are decoded by Pillow."""
 
+import math
 import re
 
 import numpy as np
@@ -20,9 +21,9 @@ from model.errors import ImageError
 _MAX_HEADER = 16_384
 _GAP = rb"(?:\s|#[^\n\r]*[\n\r])+"
 _HEADER = re.compile(rb"(P[56])" + _GAP + rb"(\d+)" + _GAP + rb"(\d+)" + _GAP + rb"(\d+)(?:#[^\n\r]*[\n\r])?\s")
-# In Python, number by number.
 _PLAIN = (b"P1", b"P2", b"P3")
-_WORK_OF_PLAIN = 100
+# Pillow decodes these in Python, number by number, and the comments of plain ones in a time that is quadratic.
+_IN_PYTHON = ("ppm", "ppm_plain")
 _BYTES_OF_PLAIN = 100
 
 
@@ -45,8 +46,8 @@ def open_netpbm(content: bytes) -> ImageSource:
             f"expected a header of at most {_MAX_HEADER:,} bytes, comments included, received a longer one"
         )
     opened = PpmImagePlugin.PpmImageFile(stream(content))
-    is_plain = kind in _PLAIN
-    return pillow_source("PPM", opened, _BYTES_OF_PLAIN * is_plain, _WORK_OF_PLAIN if is_plain else 1)
+    work = math.inf if opened.tile[0].codec_name in _IN_PYTHON else 1
+    return pillow_source("PPM", opened, _BYTES_OF_PLAIN * (kind in _PLAIN), work)
 
 
 def _deep_source(content: bytes, width: int, height: int, maximum: int, start: int, channels: int) -> ImageSource:

@@ -26,6 +26,9 @@ _OF_THE_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 _HARMLESS = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"pHYs": 9, b"tIME": 7}
 _OVERHEAD = 12
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+_WORK_PER_CHUNK = 300
+# Of a compressed byte: libpng decompresses data after the pixels, too, up to 1,032 bytes for each one.
+_WORK_OF_SURPLUS = 100
 # Decompression, and filters that depend on the pixels before.
 _WORK_PER_PIXEL = 6
 
@@ -38,6 +41,9 @@ class _Png:
     color_type: int
     orientation: int
     has_transparent_color: bool
+    chunks: int
+    compressed: int
+    """Length of the compressed pixels in bytes."""
     pixels_only: bytes
     """The file without chunks that do not affect the pixels."""
 
@@ -54,7 +60,8 @@ def open_png(content: bytes) -> ImageSource:
     if png.depth == 16:
         return _deep_source(png)
     opened = PngImagePlugin.PngImageFile(stream(png.pixels_only))
-    return pillow_source("PNG", opened, work_per_pixel=_WORK_PER_PIXEL, orientation=png.orientation)
+    source = pillow_source("PNG", opened, work_per_pixel=_WORK_PER_PIXEL, orientation=png.orientation)
+    return dataclasses.replace(source, work=source.work + png.chunks * _WORK_PER_CHUNK)
 
 
 def _deep_source(png: _Png) -> ImageSource:
@@ -73,7 +80,8 @@ def _deep_source(png: _Png) -> ImageSource:
     def memory(target: Size | None) -> int:
         return pixels * array_bytes(samples, 2, has_alpha, full=target is None)
 
-    return ImageSource("PNG", png.width, png.height, memory, decode, pixels * 2 * _WORK_PER_PIXEL, png.orientation)
+    work = pixels * 2 * _WORK_PER_PIXEL + png.chunks * _WORK_PER_CHUNK + png.compressed * _WORK_OF_SURPLUS
+    return ImageSource("PNG", png.width, png.height, memory, decode, work, png.orientation)
 
 
 def _read(content: bytes) -> _Png:
@@ -81,7 +89,7 @@ def _read(content: bytes) -> _Png:
     header = b""
     orientation: int | None = None
     seen: set[bytes] = set()
-    dropped, has_transparent_color = 0, False
+    chunks, compressed, dropped, has_transparent_color = 0, 0, 0, False
     for kind, start, end in _chunks(content):
         if kind == b"CgBI":
             raise not_supported("PNG in a variant of Apple's (CgBI)", "open it in Preview and export it as PNG")
@@ -92,6 +100,7 @@ def _read(content: bytes) -> _Png:
         is_first = kind == b"IDAT" or kind not in seen
         seen.add(kind)
         if is_first and _is_kept(content, kind, start, end):
+            chunks, compressed = chunks + 1, compressed + (end - start) * (kind == b"IDAT")
             if kept and kept[-1][1] == start:
                 start = kept.pop()[0]
             kept.append((start, end))
@@ -104,7 +113,9 @@ def _read(content: bytes) -> _Png:
     width, height = int.from_bytes(header[:4], "big"), int.from_bytes(header[4:8], "big")
     if header[9] not in _SAMPLES:
         raise ImageError(f"the header has colour type {header[9]}")
-    return _Png(width, height, header[8], header[9], orientation or 1, has_transparent_color, pixels_only)
+    return _Png(
+        width, height, header[8], header[9], orientation or 1, has_transparent_color, chunks, compressed, pixels_only
+    )
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:

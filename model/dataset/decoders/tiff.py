@@ -24,6 +24,7 @@ from model.dataset.decoders.source import (
     stream,
 )
 from model.dataset.decoders.tiff_directory import (
+    COMPRESSION,
     DNG_VERSION,
     HEIGHT,
     MAKE,
@@ -66,6 +67,8 @@ _VARIANTS: dict[str, Any] = {"is_lsm": False, "is_scanimage": False, "is_ndpi": 
 # A first page with at most this part of the pixels of another page is its thumbnail.
 _THUMBNAIL = 16
 _WORK_PER_SAMPLE = 2
+# Of a directory that is read outside a child process: tifffile reads all its values.
+_SHORT_ENTRIES, _SHORT_BYTES = 200, 1 << 20
 # Encoded strips or tiles that are read at a time.
 _READ_AHEAD = 1 << 20
 
@@ -97,6 +100,19 @@ def open_tiff(content: bytes) -> ImageSource:
     work = tiff_segments.work(page, content) + width * height * samples * max(_WORK_PER_SAMPLE, itemsize)
     orientation = valid_orientation(page.tags.valueof(274, 1))
     return ImageSource("TIFF", width, height, memory, decode, work, orientation)
+
+
+def has_short_directory(content: bytes) -> bool:
+    """Whether the first directory is short, and its strips or tiles contain no files of other formats."""
+    try:
+        first, _ = read_directories(content, _SHORT_ENTRIES)
+    except ImageError:
+        return False
+    return (
+        first.value_bytes <= _SHORT_BYTES
+        and len(set(first.tags)) == len(first.tags)
+        and first.number(COMPRESSION, 1) in tiff_segments.QUICK
+    )
 
 
 def to_pixels(page: "TiffPage") -> Pixels:

@@ -14,6 +14,7 @@ SUBFILE_TYPE, OLD_SUBFILE_TYPE, WIDTH, HEIGHT, PHOTOMETRIC, MAKE, SUB_DIRECTORIE
     *(254, 255, 256, 257),
     *(262, 271, 330, 50706),
 )
+COMPRESSION = 259
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _NUMBERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 _TEXT = 2
@@ -25,9 +26,17 @@ _MAX_DIRECTORIES = 16
 
 @dataclasses.dataclass(frozen=True)
 class Directory:
-    """A directory: the first values of its numbers and texts, by tag."""
+    """A directory.
+
+    Attributes:
+        values: the first values of its numbers and texts, by tag.
+        value_bytes: length of all values, also of those that are not read.
+        tags: the tags in their order; some may be repeated.
+    """
 
     values: dict[int, tuple[int, ...] | bytes]
+    value_bytes: int
+    tags: tuple[int, ...]
 
     def number(self, tag: int, default: int = 0) -> int:
         """First value of a tag of numbers."""
@@ -45,14 +54,17 @@ class Directory:
         return self.number(WIDTH) * self.number(HEIGHT)
 
 
-def read_directories(content: bytes) -> tuple[Directory, list[Directory]]:
+def read_directories(content: bytes, max_entries: int = _MAX_ENTRIES) -> tuple[Directory, list[Directory]]:
     """The first directory, and others: those below it, and up to 16 in all that follow.
+
+    Args:
+        max_entries: maximum number of entries of a directory; one with more counts as damaged.
 
     Raises:
         ImageTooLargeError: more entries or parts than any program writes.
         ImageError: the header is damaged.
     """
-    reader = _Reader(content)
+    reader = _Reader(content, max_entries)
     first, following = reader.directory(reader.start)
     others = []
     below = first.values.get(SUB_DIRECTORIES, ())
@@ -69,8 +81,8 @@ def read_directories(content: bytes) -> tuple[Directory, list[Directory]]:
 
 
 class _Reader:
-    def __init__(self, content: bytes) -> None:
-        self._content = content
+    def __init__(self, content: bytes, max_entries: int) -> None:
+        self._content, self._max_entries = content, max_entries
         self._order = "<" if content[:2] == b"II" else ">"
         is_big = self._unpack("H", 2)[0] == 43
         # Number of entries, number of values and offset; the length of an entry and of the value inside.
@@ -86,15 +98,21 @@ class _Reader:
     def directory(self, offset: int) -> tuple[Directory, int]:
         """A directory, and the offset of the one that follows; 0 for none."""
         count = self._unpack(self._count, offset)[0]
-        if not 0 < count <= _MAX_ENTRIES:
+        if not 0 < count <= self._max_entries:
             raise ImageError(f"a directory at byte {offset:,} has {count:,} entries")
         start = offset + struct.calcsize(self._count)
         values = dict(self._entries(start, count))
+        extents = [self._extent(position) for position in range(start, start + count * self._entry, self._entry)]
         try:
             following = self._unpack(self._offset, start + count * self._entry)[0]
         except ImageError:
             following = 0
-        return Directory(values), following
+        return Directory(values, sum(size for _, size in extents), tuple(tag for tag, _ in extents)), following
+
+    def _extent(self, position: int) -> tuple[int, int]:
+        """Tag and length of an entry."""
+        tag, kind = self._unpack("HH", position)
+        return tag, _SIZES.get(kind, 0) * self._unpack(self._offset, position + 4)[0]
 
     def _entries(self, start: int, number: int) -> Iterator[tuple[int, tuple[int, ...] | bytes]]:
         for position in range(start, start + number * self._entry, self._entry):

@@ -45,7 +45,7 @@ _NOT_READ = {
 }
 _PREDICTORS = (1, 2, 3)
 # Of these, strips take time by the number of bytes that are decoded; of the others, the content can take longer.
-_QUICK = (1, 5, 8, 32773, 32946, 50000, 34926)
+QUICK = (1, 5, 8, 32773, 32946, 50000, 34926)
 _WORK_PER_SEGMENT = 500
 # Of a decoded strip or tile: in the order of the machine, and in the 32-bit integers of JPEG 2000.
 _COPIES, _COPIES_OF_IMAGES = 3, 8
@@ -113,7 +113,7 @@ def check_segments(page: "TiffPage", content: bytes) -> None:
 
 def work(page: "TiffPage", content: bytes) -> float:
     """Work of reading and decompressing the strips or tiles; see `ImageSource.work`."""
-    if page.compression not in _QUICK or sum(page.databytecounts) > len(content):
+    if page.compression not in QUICK or sum(page.databytecounts) > len(content):
         return math.inf
     return float(len(page.dataoffsets) * _WORK_PER_SEGMENT)
 
