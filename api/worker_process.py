@@ -16,6 +16,7 @@ from typing import Any
 from api.errors import InternalError
 from api.worker_messages import Answer, Call, Message, MessageBuffer, Progress, Started, Waiting, framed
 from api.worker_state import CANCELLATION, MODEL_CACHE, USAGE
+from model.dataset.decoding_turns import one_request
 from model.waiting import on_waiting
 
 # Docker allows ten seconds to stop a service; requests in progress may take eight of them.
@@ -203,7 +204,7 @@ def work(pipe: Connection, warm: Warm | None, workers: int) -> None:
             server.send(Started(call.number))
             report = _Report(server, call.number)
             is_cancelled = functools.partial(server.is_cancelled, call.number)
-            with CANCELLATION.source(is_cancelled, report.progress), on_waiting(report.waiting):
+            with CANCELLATION.source(is_cancelled, report.progress), on_waiting(report.waiting), one_request():
                 content = _execute(call.content)
             server.send(Answer(call.number, content))
 

@@ -11,14 +11,15 @@ import pickle  # nosec B403: only to the child process
 import select
 import socket
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from model import errors
+from model.dataset.decoding_turns import Turns, count_stopped, time_limit
 from model.dataset.intensity.value_distribution import ValueDistribution
 from model.environment import PHOTO_SECONDS
 from model.errors import ImageError, ImageTooSlowError
@@ -181,6 +182,9 @@ class _TimeLimit:
 class DecodingProcesses:
     """Decoding processes that are reused, at most one per processor at the same time. Safe to use from threads.
 
+    Requests take turns: see `model.dataset.decoding_turns`. While some wait, slow photos of others have up to as many
+    processes besides.
+
     Args:
         max_bytes: see `DecodingProcess`.
     """
@@ -188,25 +192,39 @@ class DecodingProcesses:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._idle: list[DecodingProcess] = []
-        self._places = threading.Semaphore(available_processors())
+        self._turns = Turns(available_processors())
 
-    def decode(self, content: bytes, spec: InputSpec | None, max_memory: int) -> Decoded:
+    def decode(
+        self,
+        content: bytes,
+        spec: InputSpec | None,
+        max_memory: int,
+        reserved: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
+    ) -> Decoded:
         """Decode a photo as `model.dataset.images.decode_photo` does, within TOPGRAFT_PHOTO_SECONDS.
+
+        Args:
+            reserved: entered while the photo is decoded, once a process is free for it.
 
         Raises:
             ImageTooSlowError: decoding takes longer.
             ImageError: as `decode_photo`; or the process crashed or was killed.
             MemoryError: no process can be started at the moment.
         """
-        return self._ask(lambda process, seconds: process.decode(content, spec, max_memory, seconds))
+
+        def work(process: DecodingProcess, seconds: float) -> Decoded:
+            with reserved():
+                return process.decode(content, spec, max_memory, seconds)
+
+        return self._ask(work)
 
     def open(self, content: bytes, spec: InputSpec | None, max_memory: int) -> Header:
         """Read the header of a photo as `model.dataset.images.open_photo` does; limit and errors as of `decode`."""
         return self._ask(lambda process, seconds: process.open(content, spec, max_memory, seconds))
 
     def _ask(self, work: Callable[[DecodingProcess, float], Answer]) -> Answer:
-        seconds = PHOTO_SECONDS.read()
-        with self._place():
+        seconds = time_limit(PHOTO_SECONDS.read())
+        with self._turns.turn():
             # A process may have ended because it was idle: this is not the fault of the photo.
             while (used := self._next_idle()) is not None:
                 with contextlib.suppress(_ProcessEndedError), self._returned(used):
@@ -227,14 +245,6 @@ class DecodingProcesses:
             # Too many processes or open files, or too little memory: not the fault of the photo.
             raise MemoryError(f"no process can be started to decode a photo: {without_number(error)}") from error
 
-    @contextlib.contextmanager
-    def _place(self) -> Iterator[None]:
-        wait_until(lambda seconds: self._places.acquire(timeout=seconds))
-        try:
-            yield
-        finally:
-            self._places.release()
-
     def _next_idle(self) -> DecodingProcess | None:
         with contextlib.suppress(IndexError):
             return self._idle.pop()
@@ -246,6 +256,8 @@ class DecodingProcesses:
         try:
             yield
         except BaseException as error:
+            if isinstance(error, ImageTooSlowError):
+                count_stopped()
             if isinstance(error, ImageTooSlowError) or not isinstance(error, ImageError):
                 process.close()
             else:

@@ -7,6 +7,8 @@ import dataclasses
 import functools
 import stat
 import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,7 +48,6 @@ _SPECIAL_FILES = {
 # Memory of a decoding process: the largest file and its decoded image, twice; an outer net for wrong estimates.
 _MAX_PROCESS_BYTES = 2 * (MAX_CONTENT_BYTES + MAX_DECODING_BYTES)
 
-# To read a header whatever decoding takes.
 _ONE_PIXEL, _ANY_MEMORY = InputSpec.square(1), 1 << 62
 
 DecodedImage = Image.Image | np.ndarray
@@ -81,12 +82,13 @@ class OpenedPhoto:
     _source: ImageSource | None
     _target: tuple[int, int] | None
 
-    def decode(self) -> DecodedPhoto:
-        """Decode the photo as `decode_photo` does; at most once."""
+    def decode(self, reserved: Callable[[], AbstractContextManager[None]] = nullcontext) -> DecodedPhoto:
+        """Decode the photo as `decode_photo` does, at most once; `reserved` is entered once a process is free."""
         if self._source is None or not self.cost.is_quick:
-            return DecodedPhoto(*_decoding_processes().decode(self._content, self._spec, self._max_memory))
+            return DecodedPhoto(*_decoding_processes().decode(self._content, self._spec, self._max_memory, reserved))
         try:
-            return _decode(self._source, self._target, self._spec)
+            with reserved():
+                return _decode(self._source, self._target, self._spec)
         except Exception as error:
             raise _translated(self._content, error) from error
 
@@ -298,8 +300,7 @@ def measure_image(content: bytes) -> tuple[int, int]:
         ImageError: the header is not that of an image that is read.
     """
     if _needs_process(content):
-        header = _decoding_processes().open(content, _ONE_PIXEL, _ANY_MEMORY)
-        return header.height, header.width
+        return _decoding_processes().open(content, _ONE_PIXEL, _ANY_MEMORY)[1:]
     try:
         width, height = _open(content).upright_size
         return height, width
@@ -308,8 +309,7 @@ def measure_image(content: bytes) -> tuple[int, int]:
 
 
 def _needs_process(content: bytes) -> bool:
-    found = find_format(content)
-    return found is not None and not found.is_bounded(content)
+    return (found := find_format(content)) is not None and not found.is_bounded(content)
 
 
 def _is_quick(content: bytes, source: ImageSource) -> bool:

@@ -169,5 +169,6 @@ def decode_within_budget(content: bytes | DecodedImage, spec: InputSpec) -> Deco
     if not isinstance(content, bytes):
         return fit_photo(content, spec)
     photo = open_photo(content, spec)
-    with (_BUDGET if photo.cost.is_quick else _SLOW_BUDGET).reserve(photo.cost.memory):
-        return photo.decode()
+    budget = _BUDGET if photo.cost.is_quick else _SLOW_BUDGET
+    # Once a process is free: photos that wait for a process keep no memory from others.
+    return photo.decode(lambda: budget.reserve(photo.cost.memory))
