@@ -9,6 +9,9 @@ from model.errors import ModelError
 from model.importing.imported import Imported
 from model.importing.limited_process import check_in_child
 
+# A network of Keras, as `model.importing.imgclas` reads it, is the largest file of a model.
+_MAX_FILE_BYTES = 4 * 1024**3
+
 
 def find_bundle_folder(root: Path) -> Path | None:
     """Folder of a trained model: `root`, or the only folder in it; None without a manifest."""
@@ -47,4 +50,12 @@ def _copy_files(folder: Path, destination: Path) -> None:
             if path.is_symlink() or not (path.is_dir() or path.is_file()):
                 raise ModelError(f"{path}: expected files and folders only, found a link or a device.")
         for name in files:
+            _check_size(Path(directory) / name)
             shutil.copyfile(Path(directory) / name, place / name)
+
+
+def _check_size(path: Path) -> None:
+    if (size := path.stat().st_size) > _MAX_FILE_BYTES:
+        raise ModelError(
+            f"{path}: expected a file of at most {_MAX_FILE_BYTES:,} bytes, found {size:,}. Nothing was imported."
+        )

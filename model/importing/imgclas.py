@@ -13,6 +13,7 @@ cannot be read become warnings.
 import dataclasses
 import datetime
 import math
+import os
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -25,7 +26,7 @@ from model.dataset.list_lines import parse_line
 from model.dataset.listing import CLASSES, DATASET_FILES
 from model.errors import ModelError
 from model.files.browsing import describe_content
-from model.reading import UnreadableError, describe, read_json, read_regular, unreadable
+from model.reading import UnreadableError, describe, open_regular, read_json, read_regular, unreadable
 from model.received import listed, quoted
 from model.results import SPLITS
 
@@ -35,7 +36,10 @@ STATS = "stats/stats.json"
 MODES = ("tf", "torch", "caffe")
 
 _BEST_FIRST = ("final_model.h5", "final_model.keras", "best_model.keras", "best_model.h5")
-_FORMATS = (".h5", ".keras")
+# The first bytes of the content that a suffix stands for: HDF5, ZIP.
+_FORMATS = {".h5": b"\x89HDF\r\n\x1a\n", ".keras": b"PK\x03\x04"}
+# The largest network of Keras, with the state of its optimizer, has 1.5 GB.
+_MAX_CHECKPOINT_BYTES = 4 * 1024**3
 _TIMESTAMP = re.compile(r"\d{4}-\d{2}-\d{2}_\d{6}")
 _LARGEST_IMAGE = 4096
 _MAX_CONF_BYTES = 4 * 1024**2
@@ -134,6 +138,8 @@ def read_trained_folder(directory: Path) -> TrainedFolder:
     """
     problems: list[str] = []
     checkpoint = _find_checkpoint(directory / CHECKPOINTS, problems)
+    if checkpoint is not None:
+        _check_beginning(checkpoint, problems)
     classes = _read_classes(directory / DATASET_FILES / CLASSES, problems)
     conf = _read_conf(directory / CONF, problems)
     settings = _Settings(conf, problems) if conf is not None else None
@@ -181,6 +187,20 @@ def _find_checkpoint(directory: Path, problems: list[str]) -> Path | None:
         f"{found}. A failed training of imgclas leaves such a folder without a model"
     )
     return None
+
+
+def _check_beginning(checkpoint: Path, problems: list[str]) -> None:
+    """Check the size and the first bytes of the network, before it is copied."""
+    signature = _FORMATS[checkpoint.suffix]
+    with open_regular(checkpoint) as stream:
+        size, beginning = os.fstat(stream.fileno()).st_size, stream.read(len(signature))
+    if size > _MAX_CHECKPOINT_BYTES:
+        found = f"{size:,} bytes, expected at most {_MAX_CHECKPOINT_BYTES:,}"
+    elif beginning != signature:
+        found = "another content, expected a complete network saved by Keras. Save it again where it was trained"
+    else:
+        return
+    problems.append(f"{CHECKPOINTS}/{checkpoint.name}: found {found}")
 
 
 def _read_classes(path: Path, problems: list[str]) -> tuple[str, ...]:

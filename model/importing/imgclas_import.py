@@ -39,7 +39,6 @@ from model.networks.onnx_export import convert_backbone
 from model.networks.onnx_head import DenseLayer, attach_head, attach_hidden_layer
 from model.provenance import installed_versions, utc_now
 from model.publishing.card import model_card
-from model.results import SPLITS
 from model.serving.keras_engine import HEAD
 from model.training.epochs import COLUMNS
 
@@ -129,13 +128,12 @@ class _Import:
         return compare_engines(self.bundle, images)
 
     def write_dataset_files(self) -> None:
-        """Write classes.txt and copy the lists of the splits."""
+        """Write classes.txt and copy the lists of the splits that could be read."""
         directory = self.bundle / bundle_files.DATASET_FILES
         write_classes(directory, self.folder.classes)
-        for split in SPLITS:
+        for split in self.folder.counts:
             path = self.folder.directory / DATASET_FILES / f"{split}.txt"
-            if path.is_file():
-                shutil.copyfile(path, directory / path.name)
+            shutil.copyfile(path, directory / path.name)
 
     def write_history(self) -> None:
         """Write results.csv with the epochs of stats.json."""

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 import tarfile
 from collections.abc import Callable
@@ -12,10 +13,14 @@ import h5py
 import pytest
 
 from model.errors import ModelError
+from model.importing.bundle_import import import_bundle
+from model.importing.imgclas import read_trained_folder
+from model.importing.imgclas_import import _Import
 from model.registry import model_names
 from model.runs.import_run import import_model
 from model.workspace import Workspace
 from tests.importing.test_imgclas import content_of, edit_description
+from tests.support.cost import cost_of
 from tests.support.imgclas_models import (
     NAME,
 )
@@ -122,6 +127,29 @@ def test_an_incomplete_model_is_refused_with_the_reason(workspace: Workspace, fo
     assert caught.value.exit_status == 4
     assert content_of(folder) == before
     assert model_names(workspace) == [] and not (workspace.running / NAME).exists()
+
+
+def test_a_network_of_fifty_gigabytes_is_not_copied(workspace: Workspace, folder: Path) -> None:
+    os.truncate(folder / "ckpts" / "final_model.h5", 50 * 10**9)
+    cost = cost_of(lambda: import_model(folder, workspace), ModelError)
+    assert "ckpts/final_model.h5: found 50,000,000,000 bytes, expected at most 4,294,967,296" in cost.answer
+    assert cost.size < 100_000_000
+
+
+def test_a_list_that_is_too_long_is_not_copied(folder: Path, tmp_path: Path) -> None:
+    os.truncate(folder / "dataset_files" / "train.txt", 50 * 10**9)
+    trained = read_trained_folder(folder)
+    assert "train" not in trained.counts and "train.txt: cannot be read" in " ".join(trained.warnings)
+    _Import(folder, trained, NAME, tmp_path, tmp_path).write_dataset_files()
+    assert not (tmp_path / "dataset_files" / "train.txt").exists()
+
+
+def test_a_file_of_fifty_gigabytes_in_a_model_is_not_copied(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "model.onnx").touch()
+    os.truncate(tmp_path / "model" / "model.onnx", 50 * 10**9)
+    with pytest.raises(ModelError, match=r"model\.onnx: expected a file of at most 4,294,967,296 bytes"):
+        import_bundle(tmp_path / "model", tmp_path / "copy", tmp_path)
 
 
 def test_all_problems_are_reported_together(workspace: Workspace, folder: Path) -> None:
