@@ -26,6 +26,13 @@ MAX_BYTES = 2 * 1024**3
 _VALUE_BYTES = 4
 # Shapes, axes and paddings are small tensors, whose values shape inference needs.
 _MAX_SHAPE_VALUES = 64
+# Functions that take about as long for one value as a convolution for a hundred multiplications.
+_WORK_OF_FUNCTION = 100
+_FUNCTIONS = frozenset(
+    {"Acos", "Asin", "Atan", "Cos", "Cosh", "Elu", "Erf", "Exp", "Gelu", "HardSwish", "Log", "LogSoftmax", "Mish"}
+    | {"Mod", "Pow", "Reciprocal", "Selu", "Sigmoid", "Sin", "Sinh", "Softmax", "Softplus", "Softsign", "Sqrt", "Tan"}
+    | {"Tanh", "ReduceL2", "ReduceLogSumExp"}
+)
 _WINDOWS = frozenset({"AveragePool", "MaxPool"})
 
 Shape = tuple[int, ...]
@@ -36,7 +43,8 @@ class Cost:
     """Cost of one image.
 
     Attributes:
-        operations: multiplications, or values read and written where there are none.
+        operations: multiplications, or values read and written where there are none, a hundredfold for functions such
+            as a sine.
         peak_bytes: memory of the tensors that exist at the same time.
     """
 
@@ -92,7 +100,7 @@ def _operations(node: onnx.NodeProto, shapes: Mapping[str, Shape]) -> int:
         return _operations_of_einsum(node, inputs)
     if node.op_type in _WINDOWS:
         return outputs * math.prod(_integers(node, "kernel_shape"))
-    return outputs + sum(map(math.prod, inputs))
+    return (outputs + sum(map(math.prod, inputs))) * (_WORK_OF_FUNCTION if node.op_type in _FUNCTIONS else 1)
 
 
 def _operations_of_einsum(node: onnx.NodeProto, inputs: Sequence[Shape]) -> int:
