@@ -3,8 +3,10 @@
 from pathlib import Path
 
 from model import durable
+from model.dataset.decoders.dicom import MAX_INFLATED
+from model.dataset.decoders.jpeg_header import MAX_SEGMENTS
 from model.dataset.formats import FORMATS, RAW_SUFFIXES, UNSUPPORTED, Format
-from model.dataset.image_limits import MAX_DECODING_BYTES, MAX_SCANS, MAX_SIDE
+from model.dataset.image_limits import MAX_DECODING_BYTES, MAX_PARTS, MAX_SCANS, MAX_SIDE
 
 PAGE = Path(__file__).with_name("formats.md")
 INTRODUCTION = """\
@@ -51,8 +53,15 @@ at the same time take no more memory than one. What fits, for the usual input of
 | HEIC | about {_MEGABYTES / 7.1:.0f} megapixels |
 | AVIF | about {_MEGABYTES / 11.6:.0f} megapixels |
 
-No side may have more than {MAX_SIDE:,} pixels, no progressive JPEG more than {MAX_SCANS} scans, and no file more parts
-(segments, chunks, boxes, strips) than any program writes. Tests: `tests/dataset/test_image_limits.py`.
+No side may have more than {MAX_SIDE:,} pixels, no progressive JPEG more than {MAX_SCANS} scans, no JPEG more than
+{MAX_SEGMENTS:,} segments before its pixels or between its scans, and no file of another format more than {MAX_PARTS:,}
+chunks, boxes or strips. A deflated DICOM file may become {MAX_INFLATED / 1e6:,.0f} MB. Of EXIF, the first block counts.
+Tests: `tests/dataset/test_image_limits.py`, `tests/dataset/test_photo_headers.py`.
+
+JPEG, PNG, WebP, GIF, BMP and binary PPM, and TIFF with a short directory and without files of other formats inside, are
+decoded at once if their pixels are few and plainly coded. Large photos of these formats are decoded in a child process,
+within `TOPGRAFT_PHOTO_SECONDS`; of all other photos, the header is read in it, too. Test:
+`tests/dataset/test_photos_in_child_processes.py`.
 """
 
 

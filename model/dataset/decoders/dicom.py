@@ -23,7 +23,7 @@ _BYTES_PER_SAMPLE = 10
 # pydicom reads each data element alone, in two or three steps.
 _MAX_READS = 100_000
 _DEFLATED = "1.2.840.10008.1.2.1.99"
-_MAX_INFLATED = 100_000_000
+MAX_INFLATED = 100_000_000
 _BLOCK = 1 << 16
 
 
@@ -62,7 +62,7 @@ def _inflated_bytes(content: bytes) -> int:
     """Length of all data elements of a deflated file in bytes, otherwise 0.
 
     Raises:
-        ImageTooLargeError: it is more than `_MAX_INFLATED`.
+        ImageTooLargeError: it is more than `MAX_INFLATED`.
     """
     from pydicom import filereader
 
@@ -72,10 +72,10 @@ def _inflated_bytes(content: bytes) -> int:
         return 0
     inflater, inflated = zlib.decompressobj(-zlib.MAX_WBITS), 0
     for start in range(beginning.tell(), len(content), _BLOCK):
-        inflated += len(inflater.decompress(content[start : start + _BLOCK], _MAX_INFLATED + 1 - inflated))
-        if inflated > _MAX_INFLATED:
+        inflated += len(inflater.decompress(content[start : start + _BLOCK], MAX_INFLATED + 1 - inflated))
+        if inflated > MAX_INFLATED:
             raise ImageTooLargeError(
-                f"expected a deflated DICOM file of at most {_MAX_INFLATED:,} bytes, received more: "
+                f"expected a deflated DICOM file of at most {MAX_INFLATED:,} bytes, received more: "
                 "save it without compression"
             )
     return inflated

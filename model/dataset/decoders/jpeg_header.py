@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from model.errors import ImageError, ImageTooLargeError
 
 # Real files have at most a few hundred: profiles and comments are split into segments of 64 KB.
-_MAX_SEGMENTS = 5000
+MAX_SEGMENTS = 5000
 # Fill bytes 0xFF before a marker, all together; some writers align segments with them.
 _MAX_FILL = 1 << 16
 _BASELINE = 0xC0
@@ -88,7 +88,7 @@ def read_jpeg_header(content: bytes) -> JpegHeader:
     frame: tuple[int, int, int, int, tuple[tuple[int, int], ...]] | None = None
     segments: list[tuple[int, int]] = []
     position, fill = 2, 0
-    for _ in range(_MAX_SEGMENTS):
+    for _ in range(MAX_SEGMENTS):
         start = content.find(b"\xff", position)
         position = start
         while content[position + 1 : position + 2] == b"\xff" and fill <= _MAX_FILL:
@@ -113,7 +113,7 @@ def read_jpeg_header(content: bytes) -> JpegHeader:
             if frame is None or not segment:
                 raise ImageError("the header has no size")
             return JpegHeader(*frame, position, components_of_first_scan=segment[0], segments=tuple(segments))
-    raise ImageError(f"expected at most {_MAX_SEGMENTS:,} segments before the pixels, received more")
+    raise ImageError(f"expected at most {MAX_SEGMENTS:,} segments before the pixels, received more")
 
 
 def count_scans(content: bytes, header: JpegHeader, limit: int) -> int:
@@ -158,14 +158,14 @@ def has_all_scans(content: bytes, header: JpegHeader) -> bool:
 
 def _following_scans(content: bytes, position: int) -> Iterator[tuple[int, int]]:
     """Start and end of each later segment that begins a scan."""
-    for _ in range(_MAX_SEGMENTS):
+    for _ in range(MAX_SEGMENTS):
         found = _NEXT_MARKER.search(content, position)
         if found is None or content[found.start() + 1] == _END_OF_IMAGE:
             return
         position = found.end() + max(int.from_bytes(content[found.end() : found.end() + 2], "big"), 2)
         if content[found.start() + 1] == _START_OF_SCAN:
             yield found.start(), position
-    raise ImageTooLargeError(f"expected a JPEG of at most {_MAX_SEGMENTS:,} segments between scans, received more")
+    raise ImageTooLargeError(f"expected a JPEG of at most {MAX_SEGMENTS:,} segments between scans, received more")
 
 
 def _walk_scans(content: bytes, position: int, limit: int) -> int:
