@@ -19,7 +19,7 @@ IMAGES = Path(__file__).parent / "images"
 DATASET, MODEL = "traffic-signs", "signs"
 SIZE = {"width": 1180, "height": 820}
 # Views besides Training, with what they show once they are complete.
-VIEWS = {"photos": "img", "result": "iframe, table, svg", "try": "button", "share": "button"}
+VIEWS = {"photos": ".conclusion", "result": "iframe, table, svg", "try": "button", "share": "button"}
 _MILLISECONDS, _MILLISECONDS_TO_DRAW = 120_000, 1500
 
 

@@ -29,7 +29,7 @@ def describe_model(workspace: Workspace, bundle: Bundle) -> dict[str, Any]:
 
     Returns:
         `accuracy`: the expected accuracy on new photos with its 95 % interval, images and measurement, or None.
-        `weakest`: classes with the lowest F1, each with its recall, its interval, and its numbers of photos.
+        `weakest`: classes with the lowest recall, each with its recall, its interval, and its numbers of photos.
         `dataset`: name inside `data/`, empty for one elsewhere; its path, whether it exists and can be changed, and
             what precedes the names of its photos in their paths (`photo_folder`).
         `renamed`: class -> its name in the dataset today, if it was renamed or merged since the training.
@@ -50,7 +50,7 @@ def describe_model(workspace: Workspace, bundle: Bundle) -> dict[str, Any]:
             "bytes": bundle.size,
             "classes": manifest.classes,
             "accuracy": measured and dataclasses.asdict(measured),
-            "weakest": _weakest(manifest.leading_metrics, manifest.dataset.get("counts") or {}),
+            "weakest": weakest_classes(manifest.leading_metrics, manifest.dataset.get("counts") or {}),
             "dataset": {
                 "name": dataset_name(workspace, dataset),
                 "path": str(manifest.dataset.get("path") or ""),
@@ -132,8 +132,8 @@ def find_report(bundle: Bundle) -> Path:
     return path
 
 
-def _weakest(metrics: Mapping[str, Any], counts: Mapping[str, Mapping[str, int]]) -> list[dict[str, Any]]:
-    """Classes in which errors were measured, by their F1, lowest first."""
+def weakest_classes(metrics: Mapping[str, Any], counts: Mapping[str, Mapping[str, int]]) -> list[dict[str, Any]]:
+    """Classes in which errors were measured: those first of which most photos were missed, as the page shows them."""
     rows = [row for row in metrics.get("per_class") or () if row.get("support") and (row.get("f1") or 0) < 1]
     return [
         {
@@ -144,7 +144,7 @@ def _weakest(metrics: Mapping[str, Any], counts: Mapping[str, Mapping[str, int]]
             "measured_photos": row["support"],
             "training_photos": counts.get("train", {}).get(row["class"]),
         }
-        for row in sorted(rows, key=lambda row: row.get("f1") or 0)[:_MAX_WEAKEST]
+        for row in sorted(rows, key=lambda row: (row.get("recall") or 0, row.get("f1") or 0))[:_MAX_WEAKEST]
     ]
 
 

@@ -10,6 +10,7 @@ from model.bundle_files import LABEL_ISSUES
 from model.config import TrainConfig
 from model.evaluation.label_issues import HEADER
 from model.registry import Registry, find_bundle
+from model.studio.model_view import weakest_classes
 from model.synthesis.composition import write_demo_dataset
 from model.workspace import Workspace
 from tests.studio.conftest import ModelStudio
@@ -30,6 +31,12 @@ def test_a_model_is_described_by_its_own_numbers(models: ModelStudio) -> None:
     assert all(row["training_photos"] == 6 for row in found["weakest"])
     assert found["dataset"]["name"] == DATASET and found["dataset"]["exists"]
     assert set(found["options"]) <= set(vars(TrainConfig()))
+
+
+def test_the_classes_of_which_most_photos_were_missed_come_first() -> None:
+    found = (("elm", 0.9, 0.7), ("oak", 0.8, 0.8), ("ash", 0.85, 0.75), ("fir", 1.0, 1.0))
+    rows = [{"class": name, "support": 20, "recall": recall, "f1": f1} for name, recall, f1 in found]
+    assert [row["class"] for row in weakest_classes({"per_class": rows}, {})] == ["oak", "ash", "elm"]
 
 
 @pytest.mark.parametrize("part", ["", "/report", "/label-issues", "/snippets", "/downloads", "/publication"])
