@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from model import errors
-from model.dataset.decoding_turns import Turns, count_stopped, time_limit
+from model.dataset.decoding_turns import SECONDS_OF_A_TURN, Turns, count_stopped, is_request, time_limit
 from model.dataset.intensity.value_distribution import ValueDistribution
 from model.environment import PHOTO_SECONDS
 from model.errors import ImageError, ImageTooSlowError
@@ -41,6 +41,7 @@ _MAX_EXTENSION = 6.0
 _SECONDS_TO_START = 60.0
 _SECONDS_TO_EXIT = 1.0
 _SECONDS_STOPPED = 1.0
+_NICENESS = 10
 _MAX_ERROR_CHARACTERS = 2000
 
 Answer = TypeVar("Answer")
@@ -111,6 +112,12 @@ class DecodingProcess:
                 self._process.wait(_SECONDS_TO_EXIT)
             raise _ProcessEndedError(describe_exit(self._process.returncode)) from error
 
+    def restore_priority(self) -> bool:
+        """Give the process the priority of this thread again; return whether the system allows it."""
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, self._process.pid, os.getpriority(os.PRIO_PROCESS, 0))
+        return os.getpriority(os.PRIO_PROCESS, self._process.pid) == os.getpriority(os.PRIO_PROCESS, 0)
+
     def close(self) -> None:
         """Kill the process."""
         self._process.kill()
@@ -162,6 +169,8 @@ class _TimeLimit:
                 return True
             if is_stopped(self._pid) and time.monotonic() - self._start > _SECONDS_STOPPED:
                 raise _ProcessEndedError("was stopped by a signal and did not continue")
+            if is_request() and time.monotonic() - self._start > SECONDS_OF_A_TURN:
+                _lower_priority(self._pid)
             if self._is_over():
                 raise ImageTooSlowError(
                     f"expected an image that can be decoded within {self._seconds:g} s, decoding took longer and was "
@@ -177,6 +186,12 @@ class _TimeLimit:
             return False
         used = processor_seconds(self._pid) - self._processor_start
         return used >= _MIN_PROCESSOR_FRACTION * self._seconds or elapsed >= _MAX_EXTENSION * self._seconds
+
+
+def _lower_priority(pid: int) -> None:
+    """Let other photos have the processors first."""
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, pid, os.getpriority(os.PRIO_PROCESS, 0) + _NICENESS)
 
 
 class DecodingProcesses:
@@ -261,9 +276,16 @@ class DecodingProcesses:
             if isinstance(error, ImageTooSlowError) or not isinstance(error, ImageError):
                 process.close()
             else:
-                self._idle.append(process)
+                self._keep(process)
             raise
-        self._idle.append(process)
+        self._keep(process)
+
+    def _keep(self, process: DecodingProcess) -> None:
+        with contextlib.suppress(OSError):
+            if process.restore_priority():
+                self._idle.append(process)
+                return
+        process.close()
 
 
 def send_with_file(connection: socket.socket, message: bytes, content: bytes | memoryview) -> None:

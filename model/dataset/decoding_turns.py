@@ -44,6 +44,11 @@ def one_request() -> Iterator[None]:
         _request.reset(token)
 
 
+def is_request() -> bool:
+    """Whether this thread works for a request, and not for a dataset."""
+    return _request.get() is not None
+
+
 def count_stopped() -> None:
     """Count a photo of this request that took too long."""
     if (request := _request.get()) is not None:

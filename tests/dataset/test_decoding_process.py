@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from model.dataset import decoding_process, images, pipeline
+from model.dataset.decoding_turns import one_request
 from model.dataset.image_limits import MAX_DECODING_BYTES
 from model.dataset.images import decode_in_this_process, decode_photo, measure_image, open_photo
 from model.errors import ImageError, ImageTooLargeError, ImageTooSlowError
@@ -185,6 +186,23 @@ def test_a_process_that_is_stopped_while_it_decodes_is_an_error_of_its_photo_onl
         decode_photo(BOMB, SPEC)
     assert _children() == []
     assert decode_photo(SLOW, SPEC).pixels.shape == (64, 64, 3)
+
+
+def test_a_slow_photo_of_a_request_leaves_the_processors_to_others(
+    processes: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lowered: list[int] = []
+    monkeypatch.setattr(decoding_process, "SECONDS_OF_A_TURN", 0.0)
+    monkeypatch.setattr(decoding_process, "_lower_priority", lowered.append)
+    decode_photo(SLOW, SPEC)
+    assert not lowered
+    monkeypatch.setattr(decoding_process, "_SECONDS_STOPPED", 600.0)
+    [child] = _children()
+    child.suspend()
+    monkeypatch.setenv("TOPGRAFT_PHOTO_SECONDS", "0.1")
+    with one_request(), pytest.raises(ImageTooSlowError):
+        decode_photo(SLOW, SPEC)
+    assert set(lowered) == {child.pid}
 
 
 def test_without_a_process_the_photo_is_not_blamed(processes: None, monkeypatch: pytest.MonkeyPatch) -> None:
