@@ -2,8 +2,11 @@
 
 import contextlib
 import functools
+import io
 import sys
 import threading
+import time
+import zipfile
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 
@@ -22,6 +25,8 @@ _ANSWERED = (200, *_REFUSED)
 _CONTAINER_MEGABYTES = 4000.0
 # As many scans as are allowed, and as large as they may be: seconds, on a busy machine more than the limit.
 _SLOW = (90, 5000)
+# Deadline of an honest client, in seconds.
+_MAX_WAIT = 10.0
 _DECODED_OR_SLOW = (200, 413)
 
 
@@ -40,6 +45,7 @@ def tricks() -> list[Trick]:
         Trick("half a photo", _upload(lambda: photo(size=(640, 480))[:-400], (200, 415))),
         Trick("eight slow photos at once", _eight_at_once),
         Trick("two large photos at once", _two_large_at_once),
+        Trick("three zips of slow photos, and a PNG that is decoded in a process", _three_zips_of_slow_photos),
     ]
 
 
@@ -74,6 +80,26 @@ def _two_large_at_once(target: Target) -> str:
         thread.join()
     print(f"two large photos at once: {max(sums):.0f} MB of memory together", file=sys.stderr)
     return problem or ("" if max(sums) < _CONTAINER_MEGABYTES else f"they take {max(sums):.0f} MB")
+
+
+def _three_zips_of_slow_photos(target: Target) -> str:
+    """A plain PNG of 7 megapixels, several times while the zips are processed."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(6):
+            archive.writestr(f"{number}.jpg", slow_photos.scan_bomb(90, 4000))
+    honest = slow_photos.large("PNG")
+    target.post(honest)
+    waits = []
+    with ThreadPoolExecutor(3) as clients:
+        zips = [clients.submit(target.post, stream.getvalue(), "a.zip") for _ in range(3)]
+        while not all(answer.done() for answer in zips):
+            start = time.monotonic()
+            if (status := target.post(honest).status_code) != 200:
+                return f"expected status 200 for the PNG, received {status}"
+            waits.append(time.monotonic() - start)
+    print(f"a PNG beside three zips of slow photos: longest wait {max(waits):.1f} s", file=sys.stderr)
+    return "" if max(waits) < _MAX_WAIT else f"the PNG waited {max(waits):.1f} s"
 
 
 def _at_once(target: Target, contents: list[bytes], expected: Collection[int]) -> str:
