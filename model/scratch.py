@@ -97,12 +97,13 @@ def _create(purpose: str) -> tuple[Path, int]:
     """A new folder and its descriptor, which holds its lock."""
     while True:
         path = Path(tempfile.mkdtemp(prefix=f"topgraft-{purpose}-"))
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        mark_used(descriptor)
-        # Another process may have found it unlocked, and removed it.
-        if path.exists():
-            return path, descriptor
-        os.close(descriptor)
+        # Another process may have found it unlocked, and removed it: before it is opened, or before it is locked.
+        with contextlib.suppress(FileNotFoundError):
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            mark_used(descriptor)
+            if path.exists():
+                return path, descriptor
+            os.close(descriptor)
 
 
 def _remove(path: Path, descriptor: int) -> None:

@@ -182,6 +182,26 @@ def test_concurrent_writers_do_not_remove_each_others_files(tmp_path: Path) -> N
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+@pytest.mark.parametrize("moment", ["before it is opened", "before it is locked"])
+def test_a_folder_that_another_process_removes_at_once_is_replaced(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    place, name = (tempfile, "mkdtemp") if moment == "before it is opened" else (os, "open")
+    real, made = getattr(place, name), []
+
+    def removed_at_once(*given: object, **options: object) -> object:
+        result = real(*given, **options)
+        made.append(result)
+        if len(made) == 1:
+            remove_leftovers()
+        return result
+
+    monkeypatch.setattr(place, name, removed_at_once)
+    with scratch_folder("import") as folder:
+        assert folder.is_dir() and len(made) > 1
+        assert list(temporary.iterdir()) == [folder]
+
+
 _HOLD_UPLOADS = """
 import sys
 from model.scratch import ProcessFolder
