@@ -5,7 +5,16 @@ from typing import Any
 
 
 def describe_executor(_number: int) -> dict[str, Any]:
-    """Description of the executor that runs this: its host, and the versions of Python and of some packages.
+    """Description of the executor that runs this; see `describe_process`."""
+    import time
+
+    # While this task waits, the next one goes to another executor.
+    time.sleep(0.2)
+    return describe_process()
+
+
+def describe_process() -> dict[str, Any]:
+    """Description of this process: its host, and the versions of Python and of some packages.
 
     Returns:
         `host`, `python`, and `versions`: package -> version, empty if it is missing.
@@ -14,7 +23,6 @@ def describe_executor(_number: int) -> dict[str, Any]:
     import importlib.metadata
     import platform
     import socket
-    import time
 
     versions = {}
     for name in ("topgraft", "numpy", "pillow", "onnxruntime", "pyarrow"):
@@ -22,8 +30,6 @@ def describe_executor(_number: int) -> dict[str, Any]:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             versions[name] = ""
-    # While this task waits, the next one goes to another executor.
-    time.sleep(0.2)
     return {"host": socket.gethostname(), "python": platform.python_version(), "versions": versions}
 
 

@@ -4,12 +4,13 @@ No photo passes through Spark: a task reads its photos and writes its part, with
 """
 
 import contextlib
+import functools
 import logging
 import re
 import socket
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
@@ -35,10 +36,18 @@ _SECONDS_TO_START = 300.0
 _SECONDS_BETWEEN_CHECKS = 0.2
 # Set by spark-submit, which also knows the master.
 _SUBMITTED = "PYSPARK_GATEWAY_PORT"
-_LOCAL = re.compile(r"local(?:\[(?P<cores>\d+|\*)(?:,\d+)?\])?")
+_LOCAL = re.compile(r"local(?:\[(?P<cores>\d+|\*)(?:, *(?P<failures>\d+))?\])?")
+_MASTER = re.compile(rf"{_LOCAL.pattern}|local-cluster\[.+\]|yarn|(?:spark|k8s|mesos)://.+")
 _OURS = re.compile(r"model\.errors\.(\w+): (.+)")
 _HOST = re.compile(r"\((\S+) executor")
 _PYTHONS = re.compile(r"PYTHON_VERSION_MISMATCH|different version")
+
+_ADVICE = {
+    "yarn": "Set HADOOP_CONF_DIR to the folder with the configuration of the cluster, or use spark-submit",
+    "k8s": "Check the address of the Kubernetes API server, and set spark.kubernetes.container.image",
+    "local": "Expected local[CORES] with one core or more, such as local[4]",
+}
+"""Kind of a master -> what to do if Spark does not start."""
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +61,8 @@ def spark_engine(master: str = "") -> Iterator[Engine]:
             spark-submit, or all processors of this machine.
 
     Raises:
-        ConfigError: pyspark or Java is missing, the master does not respond, or an executor has other versions.
+        ConfigError: pyspark or Java is missing, Spark does not start with the master, or an executor has other
+            versions.
     """
     require_spark()
     from pyspark.sql import SparkSession
@@ -65,6 +75,7 @@ def spark_engine(master: str = "") -> Iterator[Engine]:
             session = held.enter_context(_session(chosen))
         else:
             session = existing
+            _warn_of_few_failures(session.sparkContext)
         context = session.sparkContext
         _check_executors(context)
         yield lambda task, numbers: _run(context, task, numbers)
@@ -90,19 +101,57 @@ def _session(master: str) -> Iterator[Any]:
             builder = builder.config(f"spark.executorEnv.{variable.name}", variable.raw)
     own = {"PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable} if local else {}
     with default_variables(own):
-        session = builder.getOrCreate()
+        session = _started(builder, master)
         try:
             yield session
         finally:
             session.stop()
 
 
-def _require_master(master: str) -> None:
-    """Check that a standalone master responds; Spark itself would wait and then report an internal error.
+def _started(builder: Any, master: str) -> Any:
+    """The session of a builder.
 
     Raises:
-        ConfigError: none of its addresses does.
+        ConfigError: Spark does not start.
     """
+    try:
+        return builder.getOrCreate()
+    except Exception as error:
+        advice = _ADVICE.get(re.split(r"[^a-z0-9]", master)[0], "Check the configuration of Spark")
+        raise ConfigError(
+            f"--master: expected Spark to start with {quoted(master) if master else 'the master of spark-submit'}, "
+            f"received: {_cause(error)}. {advice}."
+        ) from error
+
+
+def _warn_of_few_failures(context: Any) -> None:
+    """Warn where a session of the caller ends the job before a chunk that ends its process is divided."""
+    local = _LOCAL.fullmatch(context.master)
+    if local:
+        allowed, setting = int(local["failures"] or 1), f"the master local[{local['cores'] or 1},{_MAX_FAILURES}]"
+    else:
+        allowed = int(context.getConf().get("spark.task.maxFailures", "4"))
+        setting = f"spark.task.maxFailures={_MAX_FAILURES}"
+    if allowed <= MAX_ENDS:
+        log.warning(
+            "the session of Spark ends the job when a task has failed %d times: a photo that ends the process which "
+            "decodes it then fails the run, instead of being a row with an error. Start the session with %s.",
+            allowed,
+            setting,
+        )
+
+
+def _require_master(master: str) -> None:
+    """Check the form of a master, and that a standalone one responds: Spark itself would report an internal error.
+
+    Raises:
+        ConfigError: it has another form, or none of its addresses responds.
+    """
+    if master and not _MASTER.fullmatch(master):
+        raise ConfigError(
+            "--master: expected spark://HOST:7077, yarn, k8s://https://HOST:PORT or local[CORES] such as local[4] or "
+            f"local[*], received {quoted(master)}."
+        )
     if not master.startswith("spark://"):
         return
     reasons = []
@@ -145,7 +194,7 @@ def _check_executors(context: Any) -> None:
         raise _python_differs(error) or _failure(error) from error
     finally:
         cloudpickle.unregister_pickle_by_value(probe)
-    driver = probe.describe_executor(0)
+    driver = probe.describe_process()
     hosts = {executor["host"]: probe.differences(driver, executor) for executor in found}
     wrong = [f"{host}: {', '.join(different)}" for host, different in sorted(hosts.items()) if different]
     if wrong:
@@ -183,12 +232,13 @@ def _run(context: Any, task: Task, numbers: Sequence[int]) -> Iterator[Done]:
             value1.extend(value2)
             return value1
 
-    sent = context.broadcast(task)
+    sent = context.broadcast((task, probe.describe_process()))
     completed = context.accumulator([], Completed())
     group = f"topgraft {task.folder.address}"
 
     def work(number: int) -> None:
-        completed.add([tuple(write_part(sent.value, number))])
+        task, driver = sent.value
+        completed.add([tuple(write_part(task, driver, number))])
 
     running = _start(context, group, lambda: context.parallelize(numbers, len(numbers)).foreach(work))
     seen: set[int] = set()
@@ -213,12 +263,22 @@ def _run(context: Any, task: Task, numbers: Sequence[int]) -> Iterator[Done]:
         sent.unpersist()
 
 
-def write_part(task: Task, number: int) -> Done:
+def write_part(task: Task, driver: Mapping[str, Any], number: int) -> Done:
     """Do the work of a number in a task of Spark; after `MAX_ENDS` failures it is divided.
 
+    Args:
+        driver: `probe.describe_process` of the driver: an executor may have joined after the check.
+
     Raises:
+        ConfigError: this executor has other versions.
         StorageError: as `Task.write`; Spark runs the task again, on another executor if there is one.
     """
+    different = probe.differences(driver, _this_process())
+    if different:
+        raise ConfigError(
+            f"{socket.gethostname()}: expected the same packages as in the driver, found {', '.join(different)}. "
+            "Install them there, or send them along: see pipelines/spark/pack.sh."
+        )
     from pyspark import TaskContext
 
     context = TaskContext.get()
@@ -229,6 +289,9 @@ def write_part(task: Task, number: int) -> Done:
         raise _on_this_host(error) from error
     except OSError as error:
         raise _on_this_host(disk_error(error)) from error
+
+
+_this_process = functools.cache(probe.describe_process)
 
 
 def _on_this_host(error: StorageError) -> StorageError:
@@ -257,5 +320,11 @@ def _failure(error: Exception) -> errors.TopgraftError:
     if ours:
         name, message = ours[-1]
         return getattr(errors, name, StorageError)(message)
-    cause = next((line.strip() for line in text.splitlines() if "Caused by" in line or "Exception" in line), text)
-    return StorageError(f"expected the Spark job to succeed, received: {quoted(cause)[1:-1]}.")
+    return StorageError(f"expected the Spark job to succeed, received: {_cause(error)}.")
+
+
+def _cause(error: Exception) -> str:
+    """The line of an error of Spark that names its cause."""
+    text = str(error)
+    found = (line.strip() for line in text.splitlines() if "Caused by" in line or "Exception" in line)
+    return quoted(next(found, text).strip(":. "))[1:-1]

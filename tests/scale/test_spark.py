@@ -133,7 +133,62 @@ def test_a_task_that_has_failed_three_times_is_divided(
     context = SimpleNamespace(get=lambda: SimpleNamespace(attemptNumber=lambda: attempt))
     monkeypatch.setitem(sys.modules, "pyspark", SimpleNamespace(TaskContext=context))
     task = SimpleNamespace(write=lambda number, divided: (number, divided))
-    assert spark.write_part(task, 7) == (7, divided)
+    assert spark.write_part(task, probe.describe_process(), 7) == (7, divided)
+
+
+def test_an_executor_that_joined_later_is_compared_with_the_driver() -> None:
+    task = SimpleNamespace(write=lambda number, divided: pytest.fail("the part is not written"))
+    driver = probe.describe_process()
+    other = driver | {"versions": driver["versions"] | {"numpy": "1.0"}}
+    with pytest.raises(ConfigError, match=r"packages as in the driver, found numpy \S+ instead of 1.0"):
+        spark.write_part(task, other, 7)
+
+
+@pytest.mark.parametrize("master", ["foo", "local[x]", "local[]", "host:7077", "http://host", "yarn-cluster", "k8s://"])
+def test_a_master_of_another_form_is_refused(master: str) -> None:
+    with pytest.raises(ConfigError, match=r"--master: expected spark://HOST:7077, yarn, .* received '"):
+        spark._require_master(master)
+
+
+@pytest.mark.parametrize(
+    "master",
+    ["", "local", "local[2]", "local[*]", "local[2,8]", "local-cluster[2,1,1024]", "yarn", "k8s://https://h:1"],
+)
+def test_masters_that_are_no_standalone_cluster_are_not_contacted(master: str) -> None:
+    spark._require_master(master)
+
+
+@pytest.mark.parametrize(
+    ("master", "advice"),
+    [("yarn", "Set HADOOP_CONF_DIR"), ("k8s://https://h:1", "Kubernetes"), ("local[0]", "local[4]"), ("", "Check the")],
+)
+def test_a_session_that_does_not_start_is_an_error_of_the_configuration(master: str, advice: str) -> None:
+    def fail() -> None:
+        raise RuntimeError("at java\norg.apache.spark.SparkException: no cluster.\n\tat java")
+
+    with pytest.raises(ConfigError) as refused:
+        spark._started(SimpleNamespace(getOrCreate=fail), master)
+    assert "received: org.apache.spark.SparkException: no cluster. " in refused.value.message
+    assert advice in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("master", "setting", "warned"),
+    [
+        ("local[*]", "4", "the master local[*,8]"),
+        ("local", "8", "the master local[1,8]"),
+        ("local[2, 3]", "4", "the master local[2,8]"),
+        ("local[2,8]", "1", ""),
+        ("spark://h:1", "1", "spark.task.maxFailures=8"),
+        ("yarn", "4", ""),
+    ],
+)
+def test_a_session_that_ends_the_job_before_a_chunk_is_divided_is_a_warning(
+    caplog: pytest.LogCaptureFixture, master: str, setting: str, warned: str
+) -> None:
+    configuration = SimpleNamespace(get=lambda name, default: setting)
+    spark._warn_of_few_failures(SimpleNamespace(master=master, getConf=lambda: configuration))
+    assert warned in caplog.text and bool(caplog.text) == bool(warned)
 
 
 @pytest.fixture(scope="module")
