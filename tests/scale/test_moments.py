@@ -94,3 +94,15 @@ def test_more_components_than_features_are_refused(run: Run, tmp_path: Path) -> 
     with pytest.raises(ConfigError, match="pca: expected at most 3 components, received 4"):
         run(components=4)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("count", [2, 10, 1500])
+@pytest.mark.parametrize("scale", [1.0, 30.0])
+def test_equal_photos_have_no_variance_to_explain(count: int, scale: float) -> None:
+    features = np.maximum(np.random.default_rng(0).normal(scale=scale, size=256), 0).astype(np.float32)
+    found = principal_components(moments_of(np.repeat(features[None], count, axis=0), 1024), 4)
+    assert found.ratio.tolist() == [0, 0, 0, 0]
+    # Photos that differ little: no more than all of the variance is explained.
+    difference = 1e-2 * scale * np.linspace(-1, 1, count, dtype=np.float32)[:, None]
+    close = principal_components(moments_of(features + difference, 1024), 4)
+    assert 0 < close.ratio.sum() <= 1 + 1e-12
