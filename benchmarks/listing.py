@@ -14,7 +14,8 @@ from pathlib import Path
 
 from benchmarks.tables import markdown_table, verdict
 from model.scale.chunks import MAX_CHUNK_BYTES, ListingDigest, cut, listing_files
-from model.scale.folders import File, LocalFolder
+from model.scale.files import File
+from model.scale.folders import LocalFolder
 from model.scale.source import Source, SplitOptions, listed_photos
 from tests.support.processes import MEGABYTE, Cost, in_fresh_process, peak_megabytes
 

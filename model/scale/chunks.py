@@ -12,7 +12,7 @@ from model.intensity import Intensity, read_intensity
 from model.reading import MAX_JSON_BYTES, UnreadableError, describe, parse_json, read_stream, unreadable
 from model.received import quoted
 from model.results import InputSpec, Split
-from model.scale.folders import File, Folder
+from model.scale.files import File, Folder
 
 PLAN = "plan.json"
 # Readers of Parquet leave out names that begin with an underscore.

@@ -15,7 +15,7 @@ from typing import Any, Protocol, cast
 from model.features.extractor import FeatureExtractor
 from model.results import InputSpec
 from model.scale.chunks import Photo
-from model.scale.folders import File
+from model.scale.files import File
 from model.scale.parts import rows_table
 from model.scale.work import rows_of_contents
 

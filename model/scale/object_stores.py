@@ -4,6 +4,7 @@ Credentials come from the chain of the cloud, such as environment variables, fil
 in no address, log or result.
 """
 
+import datetime
 import functools
 import os
 import re
@@ -29,6 +30,10 @@ _CONNECT_SECONDS = 10.0
 # Of each request, and of a connection without data.
 _REQUEST_SECONDS = 60.0
 _MAX_ATTEMPTS = 6
+# Of all attempts of a request to Google, whose library repeats it for 15 minutes otherwise.
+_RETRY_SECONDS = 60.0
+# Hadoop connects for 15 minutes otherwise: 45 times 20 s.
+_HDFS_SETTINGS = {"ipc.client.connect.timeout": "10000", "ipc.client.connect.max.retries.on.timeouts": "5"}
 
 # Codes and words of AWS, Google and HDFS in messages of pyarrow; the first match counts.
 _ERRORS: tuple[tuple[type[StorageError], re.Pattern[str], str], ...] = (
@@ -52,7 +57,7 @@ _ERRORS: tuple[tuple[type[StorageError], re.Pattern[str], str], ...] = (
     (
         StorageUnreachableError,
         re.compile(r"NETWORK_CONNECTION|[Tt]imeout|timed out|[Cc]onnect|resolve"),
-        "Check the network, and the variable AWS_ENDPOINT_URL_S3",
+        "Check the network, for S3 the variable AWS_ENDPOINT_URL_S3, for Google the credentials",
     ),
 )
 
@@ -64,7 +69,7 @@ def open_store(scheme: str, path: str) -> tuple[Any, str]:
         ConfigError: the address has no bucket, or the library of HDFS is missing.
     """
     host, _, below = path.partition("/")
-    if not host or "@" in host:
+    if not host or "@" in host or "//" in path:
         raise ConfigError(
             f"expected an address such as {scheme}://BUCKET/FOLDER, received {quoted(f'{scheme}://{path}')}."
         )
@@ -79,6 +84,19 @@ def store_error(action: str, error: OSError) -> StorageError:
     kinds = ((kind, advice) for kind, pattern, advice in _ERRORS if pattern.search(text))
     kind, advice = next(kinds, (StorageError, "Check the address"))
     return kind(f"{action}: {redacted(text).rstrip('.')}. {advice}.")
+
+
+def second_of_change(filesystem: Any, path: str, stream: Any) -> int:
+    """Time of change of an open file, in whole seconds since 1970: that of the content which the stream reads in S3.
+
+    Raises:
+        OSError: the server does not state it.
+    """
+    stated = (stream.metadata() or {}).get("Last-Modified")
+    if stated is None:
+        return int(filesystem.get_file_info(path).mtime_ns or 0) // 10**9
+    moment = datetime.datetime.strptime(stated.decode()[:19], "%Y-%m-%dT%H:%M:%S")
+    return int(moment.replace(tzinfo=datetime.timezone.utc).timestamp())
 
 
 @functools.cache
@@ -107,7 +125,7 @@ def _s3() -> Any:
 def _google() -> Any:
     from pyarrow.fs import GcsFileSystem
 
-    return GcsFileSystem()
+    return GcsFileSystem(retry_time_limit=datetime.timedelta(seconds=_RETRY_SECONDS))
 
 
 @functools.cache
@@ -116,7 +134,7 @@ def _hdfs(host: str) -> Any:
 
     name, _, port = host.partition(":")
     try:
-        return HadoopFileSystem(name, int(port or 8020))
+        return HadoopFileSystem(name, int(port or 8020), extra_conf=_HDFS_SETTINGS)
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"hdfs://{host}: expected the library libhdfs and a server that responds, "

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from model.scale.folders import Folder
+from model.scale.files import Folder
 from model.scale.parts import read_part
 from model.serving.text_rendering import draw_text
 

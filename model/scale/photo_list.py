@@ -1,5 +1,6 @@
 """Lists of photos: a text file with a path or an address on each line, and a label after a tab where it is known."""
 
+import codecs
 import functools
 import os
 from collections.abc import Iterator
@@ -7,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from model.dataset.pipeline import in_threads
-from model.errors import DatasetError, StorageNotFoundError
+from model.errors import ConfigError, DatasetError, StorageNotFoundError
 from model.received import quoted
-from model.scale.folders import File, Folder, LocalFolder, open_folder
+from model.scale.file_addresses import file_path
+from model.scale.files import File, Folder
+from model.scale.folders import LocalFolder, open_folder
 
 LIST_SUFFIX = ".txt"
 # Requests at the same time for sizes.
@@ -33,6 +36,8 @@ class PhotoList:
             DatasetError: a line names no file; the message names the line.
         """
         with open(self.address, "rb") as stream:
+            if stream.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
+                stream.seek(0)
             lines = ((number, line.rstrip(b"\r\n")) for number, line in enumerate(stream, 1))
             yield from in_threads(self._line, ((number, line) for number, line in lines if line.strip()), _THREADS)
 
@@ -48,10 +53,11 @@ class PhotoList:
 
     def _line(self, line: tuple[int, bytes]) -> tuple[File, str | None]:
         number, content = line
-        name, separator, label = content.partition(b"\t")
+        name, _, label = content.partition(b"\t")
         try:
-            return self.photo(name), label.decode() if separator else None
-        except (StorageNotFoundError, UnicodeDecodeError) as error:
+            # An empty label, as a table of photos without one is written, is none.
+            return self.photo(name), label.decode().strip() or None
+        except (StorageNotFoundError, ConfigError, UnicodeDecodeError) as error:
             raise DatasetError(
                 f"{self.address}:{number}: expected the path of a photo, and a label after a tab if there is one, "
                 f"received {quoted(os.fsdecode(content))}: {error}"
@@ -60,8 +66,10 @@ class PhotoList:
     def _folder_of(self, name: bytes) -> tuple[Folder, bytes]:
         """The folder of this machine, or the bucket of an address; and the path in it."""
         scheme, separator, path = name.partition(b"://")
-        if not separator or scheme.lower() == b"file":
-            return self._local, path or name
+        if not separator:
+            return self._local, name
+        if scheme.lower() == b"file":
+            return self._local, os.fsencode(file_path(os.fsdecode(path)))
         host, _, inside = path.partition(b"/")
         return self._stores((scheme + separator + host).decode(errors="replace")), inside
 

@@ -4,7 +4,7 @@ import dataclasses
 
 from model.config import PredictConfig
 from model.scale.chunk_run import BYTES_PER_ROW, RowKind, RunOptions, run_in_chunks
-from model.scale.folders import Folder, Photos
+from model.scale.files import Folder, Photos
 from model.scale.network import Network
 from model.scale.scoring_work import PHASE, NetworkOutputs, ScoringJob, ScoringResult, options_of_predictions
 from model.serving.prediction_rules import PredictionRules

@@ -25,8 +25,10 @@ from model.files.browsing import files_in
 from model.received import quoted
 from model.results import SPLITS, Split
 from model.scale.chunks import Photo
-from model.scale.folders import File, LocalFolder, Photos, StoreFolder, open_folder
+from model.scale.files import File, Photos
+from model.scale.folders import LocalFolder, open_folder
 from model.scale.photo_list import LIST_SUFFIX, PhotoList
+from model.scale.store_folder import StoreFolder
 from model.scratch import scratch_folder
 
 _GROUPED_AT_ONCE = 20_000

@@ -17,7 +17,8 @@ from model.errors import ImageError
 from model.features.extractor import FeatureExtractor
 from model.results import InputSpec
 from model.scale.chunks import Photo, read_chunk
-from model.scale.folders import Folder, LocalFolder, Photos
+from model.scale.files import Folder, Photos
+from model.scale.folders import LocalFolder
 from model.scale.parts import Done, Row, part_content, part_name
 
 # Photos of an object store are read ahead: most of the time of a request is waiting.

@@ -1,19 +1,33 @@
 """Photos and parts in S3: wrong and right keys, missing buckets, photos that are removed, servers that are busy."""
 
+import functools
+import os
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pyarrow.fs
 import pytest
 
-from model.errors import ConfigError, ImageError, StorageError, StorageNotFoundError, StorageRefusedError
+from model.errors import (
+    ConfigError,
+    DatasetError,
+    ImageError,
+    StorageError,
+    StorageNotFoundError,
+    StorageRefusedError,
+    StorageUnreachableError,
+)
 from model.scale import object_stores
 from model.scale.featurize import FeaturizeResult
-from model.scale.folders import File, StoreFolder, open_folder
+from model.scale.files import File
+from model.scale.folders import open_folder
 from model.scale.parts import open_parts
+from model.scale.store_folder import StoreFolder
 from tests.scale.test_featurize import bytes_of, rows_of
 from tests.support.photos import write_photos
+from tests.support.ports import free_port
 from tests.support.storage_servers import ACCESS_KEY, BUCKET, SECRET_KEY, StorageServer, s3_server
 
 Run = Callable[..., FeaturizeResult]
@@ -97,6 +111,46 @@ def test_a_photo_that_is_removed_or_changed_is_an_image_error(store: StorageServ
         folder.photo(b"red/gone.jpg")
 
 
+def test_a_photo_replaced_by_one_of_the_same_size_is_an_image_error(store: StorageServer) -> None:
+    path = store.folder / BUCKET / "photos" / "blue" / "0.jpg"
+    folder = open_folder(f"s3://{BUCKET}/photos")
+    # The server lists fractions of a second, without zeros at their end, and answers with whole seconds.
+    for fraction in (0, 1_000_000, 500_000_000, 999_900_000):
+        os.utime(path, ns=(10**18, 10**18 + fraction))
+        found = folder.photo(b"blue/0.jpg")
+        [listed] = [photo for photo in folder.photos() if photo.name == found.name]
+        assert folder.read_photo(found) == folder.read_photo(listed) == path.read_bytes()
+    os.utime(path, ns=(10**18, 10**18 + 5 * 10**9))
+    with pytest.raises(ImageError, match="received another time of change: it has changed since"):
+        folder.read_photo(listed)
+
+
+def test_a_file_is_no_folder_of_photos(store: StorageServer) -> None:
+    with pytest.raises(DatasetError, match=r"expected a folder of photos, found a file\. Copy a list to this machine"):
+        list(open_folder(f"s3://{BUCKET}/photos/red/0.jpg").photos())
+    with pytest.raises(StorageNotFoundError):
+        list(open_folder(f"s3://{BUCKET}/gone").photos())
+    with pytest.raises(StorageNotFoundError, match="Empty path component"):
+        open_folder(f"s3://{BUCKET}/photos").photo(b"red//0.jpg")
+
+
+def test_a_request_to_google_that_gets_no_answer_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert object_stores._RETRY_SECONDS == 60
+    monkeypatch.setattr(object_stores, "_RETRY_SECONDS", 1.0)
+    closed = f"127.0.0.1:{free_port()}"
+    monkeypatch.setattr(
+        pyarrow.fs,
+        "GcsFileSystem",
+        functools.partial(pyarrow.fs.GcsFileSystem, anonymous=True, endpoint_override=closed, scheme="http"),
+    )
+    object_stores._google.cache_clear()
+    try:
+        with pytest.raises(StorageUnreachableError, match="Check the network"):
+            list(open_folder("gs://bucket/photos").photos())
+    finally:
+        object_stores._google.cache_clear()
+
+
 def test_a_list_may_name_addresses(store: StorageServer, run: Run, tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text(f"s3://{BUCKET}/photos/red/0.jpg\tred\ns3://{BUCKET}/photos/blue/1.jpg\tblue\n")
     assert run(source=tmp_path / "list.txt").photos == 2
@@ -140,7 +194,10 @@ def test_a_busy_server_is_tried_again_and_then_an_image_error(
         server.server_close()
 
 
-@pytest.mark.parametrize("address", ["s3://", "s3:///photos", "s3://key:secret@bucket/photos"])
+@pytest.mark.parametrize(
+    "address",
+    ["s3://", "s3:///photos", "s3://bucket//photos", "s3://bucket/photos//red", "s3://key:secret@bucket/photos"],
+)
 def test_addresses_without_a_bucket_or_with_credentials_are_refused(address: str) -> None:
     with pytest.raises(ConfigError, match="expected an address such as s3://BUCKET/FOLDER") as refused:
         list(open_folder(address).photos())

@@ -10,7 +10,8 @@ from model.dataset.lists import write_lists
 from model.errors import ConfigError, DatasetError
 from model.results import SPLITS
 from model.scale.chunks import MAX_CHUNK_BYTES, Photo, cut
-from model.scale.folders import File, LocalFolder, open_folder
+from model.scale.files import File
+from model.scale.folders import LocalFolder, open_folder
 from model.scale.source import SplitOptions, listed_photos, open_source
 from tests.support.photos import photo
 
@@ -104,6 +105,22 @@ def test_a_list_names_photos_and_labels(tmp_path: Path) -> None:
         assert source.folder.read_photo(item.file) == photo()
 
 
+def test_a_list_may_begin_with_a_mark_and_have_empty_labels(tmp_path: Path) -> None:
+    write(tmp_path, "1.jpg", "2.jpg", "3.jpg")
+    (tmp_path / "list.txt").write_bytes(b"\xef\xbb\xbf1.jpg\tcat\r\n2.jpg\t\r\n3.jpg\t \n")
+    assert labels(tmp_path / "list.txt") == {"1.jpg": "cat", "2.jpg": None, "3.jpg": None}
+
+
+@pytest.mark.parametrize(
+    "line", ["http://server/1.jpg", "https://server/1.jpg", "a\0b.jpg", "file://server/1.jpg", "2.jpg\tcat", "s3://"]
+)
+def test_a_line_that_names_no_file_is_refused_by_its_number(tmp_path: Path, line: str) -> None:
+    write(tmp_path, "1.jpg")
+    (tmp_path / "list.txt").write_text(f"1.jpg\n{line}\n")
+    with pytest.raises(DatasetError, match=r"list.txt:2: expected the path of a photo"):
+        listed(tmp_path / "list.txt")
+
+
 def test_a_line_without_its_file_is_refused_by_its_number(tmp_path: Path) -> None:
     write(tmp_path, "1.jpg")
     (tmp_path / "list.txt").write_text("1.jpg\n2.jpg\n")
@@ -154,3 +171,14 @@ def test_other_addresses_are_refused(address: str) -> None:
 def test_an_address_of_this_machine_is_a_folder(tmp_path: Path) -> None:
     folder = open_folder(f"file://{tmp_path}/x")
     assert isinstance(folder, LocalFolder) and folder.address == f"{tmp_path}/x"
+    assert open_folder("file:///a%20b/%c3%a9/").address == "/a b/é"
+    assert open_folder("FILE://localhost/a/./b").address == "/a/b"
+    for wrong in ("file://", "file://server/a", "file://photos", "file://localhost"):
+        with pytest.raises(ConfigError, match="expected an absolute path such as file:///data/photos"):
+            open_folder(wrong)
+
+
+@pytest.mark.parametrize("address", ["", " "])
+def test_an_empty_address_is_not_the_current_folder(address: str) -> None:
+    with pytest.raises(ConfigError, match="expected a folder or an address"):
+        open_folder(address)

@@ -8,7 +8,7 @@ from model import durable
 from model.config import TrainConfig
 from model.results import Split
 from model.scale.chunks import PLAN, Photo, Plan
-from model.scale.folders import File
+from model.scale.files import File
 from model.scale.network import backbone_network
 from model.scale.parts import SUCCESS, Row, part_content, part_name
 from tests.support.feature_parts import SyntheticParts

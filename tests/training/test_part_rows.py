@@ -11,7 +11,8 @@ from model import durable
 from model.errors import DatasetError
 from model.intensity import FULL
 from model.scale.chunks import Photo, Plan
-from model.scale.folders import File, LocalFolder
+from model.scale.files import File
+from model.scale.folders import LocalFolder
 from model.scale.parts import Parts, Row, part_content, part_name
 from model.training.part_rows import TrainingParts, index_rows
 
