@@ -164,14 +164,19 @@ def engine_options(purpose: str, default: str | None = None) -> Callable[[Comman
     return decorate
 
 
-def check_engine_options(engine: str | None, master: str) -> None:
+def check_engine_options(engine: str | None, master: str, by_features: bool = False) -> None:
     """Check that the options of `engine_options` are typed with an engine that uses them.
+
+    Args:
+        by_features: parts are written without an engine, which `--overwrite` removes as well.
 
     Raises:
         UsageError: one of them has no effect.
     """
     source = click.get_current_context().get_parameter_source
     for name, flag in (("max_photos", "--chunk"), ("overwrite", "--overwrite")):
+        if by_features and name == "overwrite":
+            continue
         if engine is None and source(name) is ParameterSource.COMMANDLINE:
             raise click.UsageError(f"{flag}: expected it with --engine only.")
     if master and engine != "spark":

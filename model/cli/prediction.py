@@ -91,12 +91,12 @@ def predict(
     """
     if bool(named) == bool(features):
         raise click.UsageError("expected either PATH or --features.")
-    check_engine_options(engine, master)
+    check_engine_options(engine, master, by_features=bool(features))
     if engine or features:
         folder = folder_of_parts(named, features, engine, output, picture)
         config = resolve(PredictConfig, typed | {"model": model}, config_file)
         if engine is None:
-            predict_by_features(features, config, folder, as_json)
+            predict_by_features(features, config, folder, as_json, overwrite)
         else:
             show_result(predict_in_parts(named[0], folder, config, engine, master, max_photos, overwrite), as_json)
         return
@@ -208,11 +208,12 @@ def show_result(result: "ScoringResult", as_json: bool) -> None:
         )
 
 
-def predict_by_features(features: str, config: PredictConfig, out: str, as_json: bool) -> None:
+def predict_by_features(features: str, config: PredictConfig, out: str, as_json: bool, overwrite: bool = False) -> None:
     """Predict photos by their features: into parts in a folder, or to the terminal.
 
     Args:
         out: the folder; empty for the terminal.
+        overwrite: remove the predictions of another run first.
 
     Raises:
         ConfigError, DatasetError: the features cannot be read, or are of another network.
@@ -225,7 +226,7 @@ def predict_by_features(features: str, config: PredictConfig, out: str, as_json:
     scorer = FeatureScorer(find_predictor(workspace, config.model), open_parts(features), config)
     if out:
         with progress_display() as progress:
-            result = write_scores(scorer, out, progress)
+            result = write_scores(scorer, out, progress, overwrite=overwrite)
         show_result(result, as_json)
         return
     predictions = (item for number in range(len(scorer.parts)) for item in scorer.predict(number))

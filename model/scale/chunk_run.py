@@ -28,7 +28,8 @@ from model.scale.chunks import (
     read_listing,
     read_plan,
 )
-from model.scale.folders import Folder, LocalFolder, Photos, open_folder
+from model.scale.files import Folder, Photos
+from model.scale.folders import LocalFolder, open_folder
 from model.scale.local import run_locally
 from model.scale.moments import MOMENTS, PCA, PCA_CHART, PCA_FILE
 from model.scale.network import Network
@@ -152,13 +153,14 @@ def _work(job: Job, missing: Sequence[int], done: dict[int, Done], plan: Plan, p
 
 def _refuse_overlap(source: Source, folder: Folder) -> None:
     """Refuse a folder of parts inside the source: the next run would list other photos, or none."""
-    inside, outside = folder.address, source.folder.address
-    if isinstance(folder, LocalFolder) and isinstance(source.folder, LocalFolder):
-        inside, outside = os.path.realpath(inside), os.path.realpath(outside)
-    if source.listed_by_folder and f"{inside}/".startswith(f"{outside}/"):
-        raise ConfigError(
-            f"expected OUT to be outside of SOURCE, received {quoted(folder.address)} inside {quoted(outside)}."
-        )
+    for outside in (source.address, source.folder.address):
+        inside = folder.address
+        if isinstance(folder, LocalFolder) and "://" not in outside:
+            inside, outside = os.path.realpath(inside), os.path.realpath(outside)
+        if f"{inside}/".startswith(f"{outside}/"):
+            raise ConfigError(
+                f"expected OUT to be outside of SOURCE, received {quoted(folder.address)} inside {quoted(outside)}."
+            )
 
 
 def _planned(
@@ -201,6 +203,13 @@ def _prepare(folder: Folder, plan: Plan, photos: ListedPhotos, overwrite: bool, 
         raise ConfigError(
             f"{folder.address}: expected a new folder, or one written by topgraft {command}, found "
             f"{quoted(others[0])}. Choose another one."
+        )
+    foreign = [name for name in ours if name == SUCCESS or is_part(name)]
+    if foreign and PLAN not in names and not overwrite:
+        raise ConfigError(
+            f"{folder.address}: expected a new folder, or one written by topgraft {command}, found "
+            f"{quoted(foreign[0])} without {PLAN}: parts of another command, such as topgraft predict --features. "
+            "Choose another folder, or remove the parts with --overwrite."
         )
     if overwrite:
         folder.remove_all(ours)

@@ -19,7 +19,8 @@ from model.errors import ConfigError, DatasetError
 from model.reading import without_number
 from model.received import quoted
 from model.scale.chunks import PLAN, Photo, Plan, read_plan
-from model.scale.folders import Folder, open_folder
+from model.scale.files import Folder
+from model.scale.folders import open_folder
 
 SUCCESS = "_SUCCESS"
 _PLAN_KEY, _CHUNK_KEY = b"topgraft.plan", b"topgraft.chunk"
@@ -212,8 +213,8 @@ def _check_plan(folder: Folder, name: str, part: Any, plan_sha256: str) -> None:
     found = (part.schema_arrow.metadata or {}).get(_PLAN_KEY, b"").decode()
     if found != plan_sha256:
         raise ConfigError(
-            f"{folder.address}/{name}: expected a part of the plan in plan.json, found one of another plan. Remove "
-            "it, or begin again with --overwrite."
+            f"{folder.address}/{name}: expected a part of this run, found one of another plan: of other photos, "
+            "another network or other options. Remove it, or begin again with --overwrite."
         )
 
 

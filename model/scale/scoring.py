@@ -88,7 +88,9 @@ class FeatureScorer:
         return divided.head
 
 
-def write_scores(scorer: FeatureScorer, out: str, progress: Progress = no_progress) -> ScoringResult:
+def write_scores(
+    scorer: FeatureScorer, out: str, progress: Progress = no_progress, *, overwrite: bool = False
+) -> ScoringResult:
     """Write predictions as Parquet parts, one for each part of the features; the same run again resumes it.
 
     Their columns: see `model.scale.scoring_work.predictions_content`.
@@ -96,16 +98,20 @@ def write_scores(scorer: FeatureScorer, out: str, progress: Progress = no_progre
     Args:
         out: new folder or address, or one of the same run.
         progress: called with the phase `predict`, in photos.
+        overwrite: remove the predictions of another run first.
 
     Raises:
         ConfigError: `out` is the folder of the features, or holds something else, or other predictions.
     """
     folder, parts, name = open_folder(out), scorer.parts, scorer.predictor.bundle.name
-    others = [file for file in folder.names() if not (file == SUCCESS or is_part(file))]
+    names = folder.names()
+    others = [file for file in names if not (file == SUCCESS or is_part(file))]
     if others:
         raise ConfigError(
             f"{folder.address}: expected a new folder, or one of predictions, found {others[0]}. Choose another one."
         )
+    if overwrite:
+        folder.remove_all(sorted(names, key=lambda name: name != SUCCESS))
     digest = scorer.sha256
     done = present_parts(folder, len(parts), digest)
     written = len(parts) - len(done)

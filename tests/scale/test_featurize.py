@@ -11,6 +11,7 @@ import pyarrow.parquet
 import pytest
 
 from model.dataset.images import decode_image
+from model.dataset.lists import write_lists
 from model.errors import ConfigError, DatasetError, StorageFullError
 from model.features.extractor import FeatureExtractor, extract_features
 from model.results import SPLITS, InputSpec, Sample, no_progress
@@ -251,7 +252,7 @@ def test_a_part_of_another_plan_is_refused(run: Run, tmp_path: Path) -> None:
     run(out=tmp_path / "other", max_photos=4)
     name = "part-00001.parquet"
     (tmp_path / "out" / name).write_bytes((tmp_path / "other" / name).read_bytes())
-    with pytest.raises(ConfigError, match=f"{name}: expected a part of the plan in plan.json"):
+    with pytest.raises(ConfigError, match=f"{name}: expected a part of this run"):
         run()
     (tmp_path / "out" / name).rename(tmp_path / "out" / "part-00009.parquet")
     with pytest.raises(ConfigError, match=r"part-00009.parquet: expected 4 parts"):
@@ -304,6 +305,17 @@ def test_a_folder_of_features_inside_the_source_is_refused(run: Run, photos: Pat
     for out in (photos, photos / "out", tmp_path / "link" / "out"):
         with pytest.raises(ConfigError, match="expected OUT to be outside of SOURCE"):
             run(out=out)
+
+
+def test_a_folder_of_features_inside_a_dataset_with_lists_is_refused(run: Run, photos: Path, tmp_path: Path) -> None:
+    dataset = tmp_path / "dataset"
+    dataset.mkdir()
+    photos.rename(dataset / "images")
+    lists = {"train": [("red/0.jpg", 0), ("blue/0.jpg", 1)]}
+    write_lists(dataset / "dataset_files", ["red", "blue"], lists)
+    for out in (dataset / "out", dataset / "images" / "out"):
+        with pytest.raises(ConfigError, match="expected OUT to be outside of SOURCE"):
+            run(source=dataset, out=out)
 
 
 def test_a_source_without_photos_is_refused(run: Run, tmp_path: Path) -> None:

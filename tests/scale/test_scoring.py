@@ -17,6 +17,7 @@ from model.scale.parts import SUCCESS, open_parts
 from model.scale.scoring import FeatureScorer, write_scores
 from model.serving.predictor import load_predictor
 from model.workspace import Workspace
+from tests.scale.test_featurize import bytes_of
 from tests.support.small_model import NAME, write_small_model
 
 Run = Callable[..., FeaturizeResult]
@@ -59,13 +60,26 @@ def test_predictions_are_written_in_parts_and_resumed(scorer: FeatureScorer, tmp
     }
     assert table["probability"].to_pylist() == [row[0] for row in table["probabilities"].to_pylist()]
     other = FeatureScorer(scorer.predictor, scorer.parts, PredictConfig(top_k=1))
-    with pytest.raises(ConfigError, match="another plan"):
+    with pytest.raises(ConfigError, match=r"another plan: of other photos.* begin again with --overwrite"):
         write_scores(other, str(out))
+    assert write_scores(other, str(out), overwrite=True).written == 4
+    assert write_scores(other, str(out)).written == 0
 
 
 def test_the_folder_of_the_features_is_no_output(scorer: FeatureScorer, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="expected a new folder"):
         write_scores(scorer, str(tmp_path / "out"))
+
+
+def test_the_folder_of_predictions_is_no_output_of_features(scorer: FeatureScorer, run: Run, tmp_path: Path) -> None:
+    scores = tmp_path / "scores"
+    write_scores(scorer, str(scores))
+    before = bytes_of(scores)
+    with pytest.raises(ConfigError, match=r"found '_SUCCESS' without plan.json: parts of another command"):
+        run(out=scores)
+    assert bytes_of(scores) == before
+    assert write_scores(scorer, str(scores)).written == 0
+    assert run(out=scores, overwrite=True).written == 4
 
 
 def test_features_of_another_network_are_refused(bundle: Bundle, scorer: FeatureScorer, workspace: Workspace) -> None:
@@ -84,6 +98,10 @@ def test_the_command_predicts_features(
 ) -> None:
     options = ["predict", NAME, "--workspace", str(workspace.root), "--features", str(tmp_path / "out")]
     assert main([*options, "--output", str(tmp_path / "scores"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["written"] == 4
+    assert main([*options, "--output", str(tmp_path / "scores"), "--json", "--top-k", "1"]) == 2
+    capsys.readouterr()
+    assert main([*options, "--output", str(tmp_path / "scores"), "--json", "--top-k", "1", "--overwrite"]) == 0
     assert json.loads(capsys.readouterr().out)["written"] == 4
     assert main(options) == 0
     shown = capsys.readouterr().out
