@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import onnx
 from onnx import helper
 
+from model.features.canonical_graph import has_subgraphs, make_canonical
 from model.features.onnx_session import FEATURES, PROBABILITIES
 
 
@@ -27,24 +28,20 @@ def divide_network(network: bytes) -> DividedNetwork | None:
     """Divide the content of an ONNX file; None if its probabilities do not follow from its features only."""
     model = onnx.load_model_from_string(network)
     graph = model.graph
-    has_subgraphs = any(
-        attribute.HasField("g") or attribute.graphs for node in graph.node for attribute in node.attribute
-    )
     outputs = {output.name for output in graph.output}
-    if not {FEATURES, PROBABILITIES} <= outputs or has_subgraphs or graph.sparse_initializer:
+    if not {FEATURES, PROBABILITIES} <= outputs or has_subgraphs(graph) or graph.sparse_initializer:
         return None
-    backbone, constants = _needed_for(graph, FEATURES)
     head, head_constants = _needed_for(graph, PROBABILITIES, FEATURES)
     given = {value.name for value in graph.input}
     if any(name in given for node in head for name in node.input):
         return None
-    return DividedNetwork(_digest(model, backbone, constants), _head_graph(model, head, head_constants))
+    content = _head_graph(model, head, head_constants)
+    return DividedNetwork(_backbone_digest(model), content)
 
 
 def backbone_checksum(network: bytes) -> str:
     """Checksum of the part from images to features, see `DividedNetwork.backbone`, of a network with any outputs."""
-    model = onnx.load_model_from_string(network)
-    return _digest(model, *_needed_for(model.graph, FEATURES))
+    return _backbone_digest(onnx.load_model_from_string(network))
 
 
 def _needed_for(
@@ -64,10 +61,15 @@ def _needed_for(
     return nodes[::-1], [tensor for tensor in graph.initializer if tensor.name in needed]
 
 
-def _digest(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto], constants: Sequence[onnx.TensorProto]) -> str:
-    ordered = sorted(constants, key=lambda tensor: tensor.name)
+def _backbone_digest(model: onnx.ModelProto) -> str:
+    """Checksum of the part from images to features; reduces the model to it, in place."""
+    graph = model.graph
+    del graph.output[:]
+    graph.output.add(name=FEATURES)
+    # Names differ between converters, and do not change the features.
+    make_canonical(graph)
     digest = hashlib.sha256(f"ir {model.ir_version}".encode())
-    for part in (*model.opset_import, *model.functions, *model.graph.input, *nodes, *ordered):
+    for part in (*model.opset_import, *model.functions, *graph.input, *graph.node, *graph.initializer):
         content = part.SerializeToString(deterministic=True)
         digest.update(len(content).to_bytes(8, "big") + content)
     return digest.hexdigest()

@@ -12,7 +12,7 @@ from model.locks import exclusive
 from model.networks.tensorflow_import import import_tensorflow
 from model.workspace import cache_directory
 
-_GRAPH_FORMAT = 2
+_GRAPH_FORMAT = 3
 _UNGUARDED = "Processes that need the same backbone for the first time may all convert it."
 _WAITING = "waiting for another process that converts the backbone {}"
 

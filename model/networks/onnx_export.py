@@ -12,6 +12,7 @@ import onnx
 from onnx import numpy_helper
 
 from model.errors import ExportError
+from model.features.canonical_graph import make_canonical
 from model.features.onnx_session import FEATURE_MAP, FEATURES, IMAGE
 
 _OPSET = 17
@@ -26,7 +27,8 @@ def convert_backbone(network: keras.Model) -> onnx.ModelProto:
         network: from uint8 (n, height, width, 3) to a float32 feature map (n, map_height, map_width, channels).
 
     Returns:
-        A graph with any batch size; `features` is the mean of the map over height and width, (n, channels).
+        A graph with any batch size; `features` is the mean of the map over height and width, (n, channels). Its bytes
+        depend on the network and its weights only.
 
     Raises:
         ExportError: an operation of the network has no counterpart in ONNX.
@@ -43,6 +45,7 @@ def convert_backbone(network: keras.Model) -> onnx.ModelProto:
     with _collecting_young_garbage():
         graph, _ = tf2onnx.convert.from_function(traced, input_signature=signature, opset=_OPSET)
     _keep_captured_constants(graph, traced.get_concrete_function())
+    make_canonical(graph.graph)
     try:
         onnx.checker.check_model(graph)
     except onnx.checker.ValidationError as error:
