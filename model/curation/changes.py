@@ -19,9 +19,11 @@ from model.curation.places import (
     UPLOAD_PREFIX,
     checked_photo,
     class_names,
+    class_of,
     is_editable,
 )
-from model.curation.plans import KINDS, Change, MovePhotos, Names, steps_back, steps_of
+from model.curation.plans import KINDS, Change, MovePhotos, Names, RemovePhotos, steps_back, steps_of
+from model.curation.same_photos import SamePhotos
 from model.curation.space import full_disk
 from model.errors import DatasetError
 from model.shown import printable
@@ -40,15 +42,23 @@ class Applied:
         entry: its entry in the journal.
         photos: former path -> new path of each file that was moved.
         missing: paths that another program had moved or replaced meanwhile.
+        same: former paths of the photos that have the content of a photo that was to be added.
     """
 
     entry: Entry
     photos: dict[str, str]
     missing: tuple[str, ...]
+    same: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON types."""
-        return {"number": self.entry.number, "kind": self.entry.kind, "photos": self.photos, "missing": self.missing}
+        """As JSON types; `number` is 0 if nothing had to be changed."""
+        return {
+            "number": self.entry.number,
+            "kind": self.entry.kind,
+            "photos": self.photos,
+            "missing": self.missing,
+            "same": self.same,
+        }
 
 
 def create_dataset(data: Path, name: str) -> Path:
@@ -84,18 +94,20 @@ def change(dataset: Path, requested: Change, by: str = "", model: str = "") -> A
 
 
 def relabel(dataset: Path, photo: str, class_name: str, by: str = "", model: str = "") -> Applied:
-    """Move a photo, labelled or not, to another class, which is created if it does not exist; see `change`."""
+    """Move a photo, labelled or not, to another class, which is created if it does not exist; see `change`.
+
+    Other photos with its content are removed, so that no photo has two labels.
+    """
     with _editable(dataset):
-        requested = MovePhotos((photo,), class_name)
-        steps = _created(dataset, class_name)
-        steps += steps_of(dataset, requested) if not steps else _into_new(dataset, photo, steps[0][1])
-        return _applied(dataset, Entry(0, "", "move_photos", dataclasses.asdict(requested), by, model), steps)
+        copies = [one for one in SamePhotos(dataset).find_anywhere(checked_photo(dataset, photo)) if one != photo]
+        return _moved(dataset, [photo, *copies], class_name, by, model)
 
 
 def add_photo(dataset: Path, class_name: str, source: Path, by: str = "", model: str = "", name: str = "") -> Applied:
     """Add a copy of a photo to a class, which is created if it does not exist; unlabelled if the name is empty.
 
-    The photo must have been checked, see `model.curation.photo_check`.
+    A photo that the dataset has already is moved to the class instead, or stays there: no photo gets two labels. The
+    photo must have been checked, see `model.curation.photo_check`.
 
     Args:
         name: file name; by default that of the source. A name that is taken gets a number.
@@ -104,6 +116,11 @@ def add_photo(dataset: Path, class_name: str, source: Path, by: str = "", model:
         DatasetError, StorageError: as `change`.
     """
     with _editable(dataset):
+        same = SamePhotos(dataset).find_anywhere(source) if class_name else []
+        if same:
+            # The one in the class first: it stays where it is.
+            same.sort(key=lambda photo: class_of(photo) != class_name)
+            return dataclasses.replace(_moved(dataset, same, class_name, by, model), same=tuple(same))
         created = _created(dataset, class_name)
         target = created[0][1] if created else class_name or UNLABELLED
         received = _receive(dataset, source)
@@ -114,6 +131,17 @@ def add_photo(dataset: Path, class_name: str, source: Path, by: str = "", model:
             return _applied(dataset, Entry(0, "", ADD_PHOTOS, details, by, model), steps)
         finally:
             (dataset / received).unlink(missing_ok=True)
+
+
+def _moved(dataset: Path, same: Sequence[str], class_name: str, by: str, model: str) -> Applied:
+    """Move the first of the photos, which have the same content, to a class, and remove the others."""
+    photo, *copies = same
+    requested = MovePhotos((photo,), class_name)
+    steps = _created(dataset, class_name)
+    steps += steps_of(dataset, requested) if not steps else _into_new(dataset, photo, steps[0][1])
+    steps += steps_of(dataset, RemovePhotos(tuple(copies))) if copies else []
+    entry = Entry(0, "", _NAME_OF_KIND[MovePhotos], dataclasses.asdict(requested), by, model)
+    return _applied(dataset, entry, steps) if steps else Applied(entry, {}, ())
 
 
 def undo(dataset: Path, by: str = "", number: int | None = None) -> Applied:

@@ -1,7 +1,6 @@
 """Copies of other datasets: of any layout, archives, remote storage, and labels of Label Studio."""
 
 import contextlib
-import filecmp
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -12,6 +11,7 @@ from model.curation.journal import Entry, Step, locked
 from model.curation.names import file_name, usable_class_name
 from model.curation.places import class_names
 from model.curation.plans import Names
+from model.curation.same_photos import SamePhotos
 from model.curation.space import check_space, full_disk
 from model.curation.uploads import bytes_to_come
 from model.dataset.given_names import errors_name
@@ -104,7 +104,7 @@ def _labelled(source: str, export: Path, target: Path, progress: Progress) -> Pa
 
 
 def _copy(dataset: Path, source: str, listing: Listing, by: str, progress: Progress) -> Applied:
-    known, names = class_names(dataset), Names(dataset)
+    known, names, photos = class_names(dataset), Names(dataset), SamePhotos(dataset)
     steps: list[Step] = []
     staging = new_folder(dataset)
     counts: dict[str, int] = defaultdict(int)
@@ -116,15 +116,15 @@ def _copy(dataset: Path, source: str, listing: Listing, by: str, progress: Progr
         if name not in known:
             known.append(name)
             steps.append(("", name))
-        chosen = file_name(PurePosixPath(sample.name).name)
         # A source is imported again after an import that seemed to have failed.
-        before = dataset / name / chosen
-        if before.is_file() and filecmp.cmp(sample.path, before, shallow=False):
+        if photos.find(name, sample.path):
             same += 1
             continue
         staged = staging / str(number)
         link_or_copy(sample.path, staged)
+        photos.add(name, staged)
         counts[name] += 1
+        chosen = file_name(PurePosixPath(sample.name).name)
         steps.append((staged.relative_to(dataset).as_posix(), names.take(name, chosen)))
     progress("import", len(samples), len(samples))
     if same and not counts:

@@ -7,7 +7,6 @@ received part is kept. The same plan continues the same upload.
 
 import contextlib
 import dataclasses
-import filecmp
 import hashlib
 import json
 import os
@@ -26,6 +25,7 @@ from model.curation.journal import Entry, Step, locked
 from model.curation.names import usable_class_name
 from model.curation.places import INCOMING, PLAN, UNLABELLED, UPLOAD_PREFIX, class_names
 from model.curation.plans import Names
+from model.curation.same_photos import SamePhotos
 from model.curation.space import bytes_left, check_space, full_disk
 from model.curation.upload_files import arrived_files, entries_of, part_file, part_size, parts_of, plan_of
 from model.curation.upload_plan import Plan
@@ -267,7 +267,7 @@ def _whole(dataset: Path, upload: str, plan: Plan, positions: Collection[int]) -
 
 def _entry(dataset: Path, upload: str, arrivals: Sequence[Arrival]) -> Entry:
     """Entry that adds photos to the dataset, and states which files are refused."""
-    names = Names(dataset)
+    names, photos = Names(dataset), SamePhotos(dataset)
     known = class_names(dataset)
     steps: list[Step] = []
     refused, same = [], 0
@@ -284,10 +284,10 @@ def _entry(dataset: Path, upload: str, arrivals: Sequence[Arrival]) -> Entry:
             known.append(target)
             steps.append(("", target))
         folder = target or UNLABELLED
-        before = dataset / folder / arrival.name
-        if before.is_file() and filecmp.cmp(arrival.file, before, shallow=False):
+        if photos.find(folder, arrival.file):
             same += 1
             continue
+        photos.add(folder, arrival.file)
         steps.append((os.path.relpath(arrival.file, dataset), names.take(folder, arrival.name)))
     positions = sorted({arrival.position for arrival in arrivals})
     details = {"upload": upload, "files": positions, "refused": refused, "same": same}

@@ -174,6 +174,33 @@ def test_an_added_photo_is_a_copy_and_its_undo_keeps_it(dataset: Path, tmp_path:
     assert len([path for path in (dataset / REMOVED).rglob("*.jpg") if path.read_bytes() == source.read_bytes()]) == 2
 
 
+def test_a_photo_that_is_there_already_gets_no_second_label(dataset: Path) -> None:
+    """It is confirmed, then said to be another class, by its content under another name."""
+    before, source = contents(dataset), dataset / "blue" / "0.jpg"
+    content = source.read_bytes()
+    confirmed = changes.add_photo(dataset, "blue", source, name="tried.jpg")
+    assert (confirmed.same, confirmed.photos, confirmed.entry.number) == (("blue/0.jpg",), {}, 0)
+    assert contents(dataset) == before and changes.changes(dataset) == []
+    moved = changes.add_photo(dataset, "green", source, by="ana", name="tried.jpg")
+    assert moved.photos == {"blue/0.jpg": "green/0.jpg"}
+    assert [path for path, found in contents(dataset).items() if found == content] == ["green/0.jpg"]
+    changes.undo(dataset)
+    assert contents(dataset) == before
+
+
+@pytest.mark.parametrize("sorted_to", ["red", "blue"])
+def test_sorting_a_copy_of_a_labelled_photo_leaves_one_label(dataset: Path, sorted_to: str) -> None:
+    content = (dataset / "blue" / "0.jpg").read_bytes()
+    (dataset / UNLABELLED).mkdir(parents=True)
+    (dataset / UNLABELLED / "copy.jpg").write_bytes(content)
+    before = contents(dataset)
+    changes.relabel(dataset, f"{UNLABELLED}/copy.jpg", sorted_to)
+    [labelled] = [path for path, found in contents(dataset).items() if found == content]
+    assert labelled.startswith(f"{sorted_to}/")
+    changes.undo(dataset)
+    assert contents(dataset) == before
+
+
 HOSTILE_PHOTOS = ("../x.jpg", "/etc/passwd", "blue/../../x.jpg", "blue//0.jpg", "", "blue", f"{JOURNAL}", "blue\\0.jpg")
 
 

@@ -28,10 +28,12 @@ def counts(dataset: Path) -> dict[str, int]:
 def test_a_dataset_of_any_layout_is_copied_as_one_change(workspace: Workspace) -> None:
     for split in ("train", "val"):
         write_photos(workspace.data / "split" / split)
+    for path in (workspace.data / "split" / "val").rglob("*.jpg"):
+        path.write_bytes(path.read_bytes() + b"another photo of the same name")
     dataset = changes.create_dataset(workspace.data, "mine")
     applied = import_dataset(dataset, "split", workspace, by="ana")
     assert counts(dataset) == {"blue": 16, "red": 16} and len(applied.photos) == 32
-    assert (dataset / "blue" / "0.jpg").read_bytes() == (dataset / "blue" / "0 (2).jpg").read_bytes()
+    assert (dataset / "blue" / "0 (2).jpg").is_file()
     assert not list((dataset / INCOMING).iterdir())
     changes.undo(dataset)
     assert counts(dataset) == {} and len(read_contents(dataset).removed) == 32
@@ -50,6 +52,16 @@ def test_photos_that_are_there_are_not_imported_again(workspace: Workspace) -> N
     with pytest.raises(DatasetError, match="found all of them there"):
         import_dataset(dataset, "mine", workspace)
     assert not list((dataset / INCOMING).iterdir())
+
+
+def test_a_photo_that_is_in_the_class_under_another_name_is_not_imported(workspace: Workspace) -> None:
+    source = write_photos(workspace.data / "colours")
+    dataset = changes.create_dataset(workspace.data, "mine")
+    import_dataset(dataset, "colours", workspace)
+    (source / "red" / "1.jpg").rename(source / "red" / "renamed.jpg")
+    (source / "red" / "new.jpg").write_bytes(encoded(random_image(99)))
+    import_dataset(dataset, "colours", workspace)
+    assert counts(dataset) == {"blue": 8, "red": 9}
 
 
 def test_an_archive_and_existing_classes(workspace: Workspace, tmp_path: Path) -> None:

@@ -101,6 +101,14 @@ def test_the_same_photos_again_are_there_already_and_others_of_their_name_get_a_
     assert other.added == 1 and (dataset / "elm" / "0 (2).jpg").read_bytes() == photo(7)
 
 
+def test_a_photo_under_another_name_is_there_already(dataset: Path) -> None:
+    """Also one that comes twice in the same upload, as it would in two."""
+    send(dataset, {"elm/a.jpg": photo(1)})
+    again = send(dataset, {"elm/b.jpg": photo(1), "elm/c.jpg": photo(2), "elm/d.jpg": photo(2)})
+    assert (again.added, again.same) == (1, 2)
+    assert read_contents(dataset).classes == {"elm": ["elm/a.jpg", "elm/c.jpg"]}
+
+
 def test_files_that_are_no_photos_are_listed_with_their_reason(dataset: Path) -> None:
     files = {
         "elm/a.jpg": photo(5),

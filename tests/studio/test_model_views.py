@@ -66,6 +66,11 @@ def file(name: str, content: bytes) -> dict[str, Any]:
     return {"name": name, "mimeType": "image/png", "buffer": content}
 
 
+def another_file(content: bytes, end: bytes = b"copy") -> bytes:
+    """The same photo as a file with other bytes: decoders ignore what follows the image."""
+    return content + end
+
+
 def test_suspected_labels_are_decided_by_one_key_each(page: "playwright.Page", models: ModelStudio) -> None:
     show(page, models, "result")
     page.get_by_text("Expect 88 of 100 new photos to be right, between 74 and 95").wait_for()
@@ -133,7 +138,8 @@ def test_models_that_are_damaged_or_deleted_are_explained(page: "playwright.Page
 
 
 def test_a_tried_photo_is_confirmed_or_corrected(page: "playwright.Page", models: ModelStudio, service: str) -> None:
-    content = (dataset(models) / "green" / "5.png").read_bytes()
+    known = (dataset(models) / "green" / "5.png").read_bytes()
+    content = another_file(known)
     show(page, models, "try")
     page.set_input_files("input[type=file]", [file("leaf.png", content)])
     page.get_by_role("heading", name="green").wait_for()
@@ -147,7 +153,10 @@ def test_a_tried_photo_is_confirmed_or_corrected(page: "playwright.Page", models
     assert (dataset(models) / "blue" / "leaf.png").is_file()
     assert not (dataset(models) / "green" / "leaf.png").exists()
     assert changes(dataset(models))[0].model == NAME
-    page.get_by_role("button", name="Where it looked").click()
+    page.set_input_files("input[type=file]", [file("known.png", known)])
+    page.get_by_role("button", name="Right: ⁨green⁩").click()
+    page.locator("main").get_by_text("It is already in green").wait_for()
+    page.get_by_role("button", name="Where it looked").first.click()
     page.locator("#heat-image").wait_for()
     page.keyboard.press("Escape")
 
@@ -168,7 +177,7 @@ def test_photos_that_are_tried_at_once_are_all_answered(
 def test_a_class_that_was_renamed_since_is_offered_by_its_name_of_today(
     page: "playwright.Page", models: ModelStudio, service: str
 ) -> None:
-    content = (dataset(models) / "green" / "5.png").read_bytes()
+    content = another_file((dataset(models) / "green" / "5.png").read_bytes(), b"lime")
     renamed = {"kind": "rename_class", "name": "green", "new_name": "lime"}
     assert models.post(f"api/datasets/{DATASET}/changes", **renamed).ok
     show(page, models, "try")

@@ -54,8 +54,20 @@ def test_a_tried_photo_joins_its_class_with_who_and_by_which_model(models: Model
     assert (dataset(models) / "red" / "tried.png").read_bytes() == content
     last = changes(dataset(models))[0]
     assert (last.by, last.model) == ("Ada", NAME) and last.at
-    assert add(models, content, **{"class": "violet", "by": ""}).status_code == 201
+    other = encoded(random_image(21), "PNG")
+    assert add(models, other, **{"class": "violet", "by": ""}).status_code == 201
     assert "violet" in class_names(dataset(models)) and changes(dataset(models))[0].by
+
+
+def test_a_tried_photo_that_is_in_the_dataset_keeps_one_label(models: ModelStudio) -> None:
+    content = (dataset(models) / "green" / "2.png").read_bytes()
+    count = len(list(dataset(models).rglob("*.png")))
+    right = add(models, content, **{"class": "green"})
+    assert (right.status_code, right.json()["number"], right.json()["before"]) == (200, 0, ["green"])
+    wrong = add(models, content, **{"class": "blue"}).json()
+    assert wrong["before"] == ["green"] and list(wrong["photos"]) == ["green/2.png"]
+    assert len(list(dataset(models).rglob("*.png"))) == count
+    assert models.post(f"api/datasets/{DATASET}/undo?number={wrong['number']}").ok
 
 
 @pytest.mark.parametrize(

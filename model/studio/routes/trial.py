@@ -9,7 +9,7 @@ from aiohttp import web
 from model import environment
 from model.config import LATEST
 from model.curation.changes import add_photo, relabel
-from model.curation.places import checked_photo, class_names
+from model.curation.places import checked_photo, class_names, class_of
 from model.curation.renames import todays_classes
 from model.curation.space import check_space
 from model.curation.thumbnails import thumbnail
@@ -86,7 +86,10 @@ async def _add(request: web.Request) -> web.Response:
         label = await asyncio.to_thread(_todays_class, request.app[WORKSPACE], dataset, query["model"], query["class"])
         applied = await asyncio.to_thread(add_photo, dataset, label, received, user_of(query), query["model"], name)
     request.app[WATCHED].changed()
-    return web.json_response(applied.to_json() | {"class": label}, status=201)
+    before = sorted({class_of(photo) for photo in applied.same} - {""})
+    return web.json_response(
+        applied.to_json() | {"class": label, "before": before}, status=200 if applied.same else 201
+    )
 
 
 def _todays_class(workspace: Workspace, dataset: Path, model: str, label: str) -> str:

@@ -126,11 +126,14 @@ export class Answer {
     const query = new URLSearchParams({ dataset: dataset.name, class: name, model, name: this.photo.file.name });
     replace(parent, element("p.soft", {}, text("try.adding")));
     try {
-      const { number, class: label } = await request.post(`/api/corrections?${query}`, this.photo.file, { headers: { "Content-Type": "application/octet-stream" } });
-      const undo = button(text("result.undo_label"), () => this.#undo(parent, before, dataset.name, number));
-      replace(parent, element("p.row", {}, element("span.badge", {}, text("try.added", { name: label })), undo));
-      announce(text("try.added", { name: label }));
-      undo.focus();
+      const { number, class: label, before: classes } = await request.post(`/api/corrections?${query}`, this.photo.file, { headers: { "Content-Type": "application/octet-stream" } });
+      const moved = classes.length ? text("try.moved", { name: label, before: classes.join(", ") }) : text("try.added", { name: label });
+      const said = number ? moved : text("try.already", { name: label });
+      // Nothing was changed without a number.
+      const back = number ? button(text("result.undo_label"), () => this.#undo(parent, before, dataset.name, number)) : button(text("try.answer_again"), () => replace(parent, before));
+      replace(parent, element("p.row", {}, element("span.badge", {}, said), back));
+      announce(said);
+      back.focus();
     } catch (error) {
       replace(parent, problem(messageOf(error)), before);
     }
