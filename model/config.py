@@ -81,9 +81,9 @@ class TrainConfig:
     )
     features: str = option(
         "",
-        "Features written by topgraft featurize, instead of a dataset: a folder, a name inside the data/ folder, or an "
-        "address such as s3://bucket/features. Only the head is trained. Options of the photos and of the backbone "
-        "are those of the features. Empty: none.",
+        "Features written by topgraft featurize, instead of a dataset: a folder, or a name inside the data/ folder; on "
+        "the command line, not in the service, also an address such as s3://bucket/features. Only the head is trained. "
+        "Options of the photos and of the backbone are those of the features. Empty: none.",
         max_length=MAX_PATH_LENGTH,
     )
     images_directory: str = option(

@@ -7,6 +7,7 @@ The command line has no such limit.
 
 import dataclasses
 import os
+import re
 from pathlib import Path
 
 from model.addresses import is_url
@@ -17,6 +18,8 @@ from model.received import quoted
 from model.storage.places import is_remote
 from model.workspace import Workspace
 
+# As it is read, not `://` after a folder.
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 PLATFORM_STORAGE = Path("/storage")
 
 
@@ -48,6 +51,13 @@ def _absolute(allowed: str, workspace: Workspace) -> str:
 
 def _allowed_path(option: str, value: str, workspace: Workspace) -> str:
     """The path if it is allowed: unchanged if it exists in `data/`, else absolute."""
+    if _ADDRESS.match(value):
+        remote = "" if option == "features" else " or remote:path of a configured remote"
+        raise ConfigError(
+            f"{option}: expected a path in data/, in {PLATFORM_STORAGE} or in a folder of {DATA_ROOTS.name}{remote}, "
+            f"received the address {quoted(value)}: the service does not read it. Copy the files to data/, or use "
+            "topgraft train --features, which reads addresses of features."
+        )
     inside = workspace.data / value
     is_name = not Path(value).is_absolute() and not value.startswith("~")
     if is_name and is_allowed(inside, workspace) and inside.exists():

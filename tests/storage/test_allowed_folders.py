@@ -60,6 +60,18 @@ def test_a_path_outside_is_refused(option: str, value: str, outside: Path, works
         assert not path.exists()
 
 
+@pytest.mark.parametrize("option", ["dataset", "features", "import_from", "upload_to"])
+@pytest.mark.parametrize(
+    "value", ["s3://bucket/features", "gs://bucket/x", "hdfs://host/x", "file:///etc", "S3A://b/x"]
+)
+def test_an_address_is_not_taken_as_a_path_in_data(
+    option: str, value: str, outside: Path, workspace: Workspace
+) -> None:
+    message = _refusal(workspace, **{option: value})
+    assert message.startswith(f"{option}: expected a path in data/") and f"received the address '{value}'" in message
+    assert "Copy the files to data/" in message and ("remote:path" in message) == (option != "features")
+
+
 def test_the_message_is_the_same_whether_the_path_exists(outside: Path, workspace: Workspace) -> None:
     existing = _refusal(workspace, dataset=str(outside / "secret"))
     missing = _refusal(workspace, dataset=str(outside / "nowhere"))
