@@ -18,6 +18,7 @@ from model.cli.comparison import compare
 from model.cli.datasets import check
 from model.cli.demo import demo
 from model.cli.doctor import doctor
+from model.cli.empty_arguments import refuse_empty_arguments
 from model.cli.evaluation import evaluate
 from model.cli.exporting import export
 from model.cli.featurizing import featurize_command
@@ -104,6 +105,7 @@ for subcommand in (
     doctor,
 ):
     topgraft.add_command(subcommand)
+refuse_empty_arguments(topgraft)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

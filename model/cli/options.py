@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from model import schema
+from model.cli.empty_arguments import check_not_empty
 from model.config import DEFAULT_CHUNK, ENGINES, RENAMED_OPTIONS, options_of
 from model.option import OptionInfo
 from model.presets import preset_options
@@ -34,6 +35,7 @@ class PathOrRemote(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Convert to a `Path`; a local path is checked by `click.Path`."""
+        check_not_empty(param, value)
         return Path(value) if is_remote(str(value)) else _unmistakable(super().convert(value, param, ctx))
 
 
@@ -68,6 +70,7 @@ class LocalPath(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Convert to a local path."""
+        check_not_empty(param, value)
         if is_remote(str(value)):
             self.fail(
                 f"expected a path on this machine, received {quoted(str(value))}. If it is one, write ./{value}",
