@@ -53,7 +53,7 @@ def featurize_udf(graph: bytes, spec: InputSpec) -> ExtractUdf:
         extractor = _extractor(graph, spec)
         for batch in batches:
             paths, contents = (batch.column(batch.schema.get_field_index(name)) for name in ("path", "content"))
-            photos = [Photo(File(path.encode(), 0, ""), None, "train") for path in paths.to_pylist()]
+            photos = [Photo(File((path or "").encode(), 0, ""), None, "train") for path in paths.to_pylist()]
             rows = list(rows_of_contents(extractor, photos, (content.as_py() or b"" for content in contents)))
             yield from rows_table(rows).select(_COLUMNS).to_batches()
 

@@ -18,4 +18,7 @@ def test_batches_of_photos_give_their_features(network: Network) -> None:
     assert [row["path"] for row in rows] == ["a", "b", "c", "d"]
     assert [row["error"] is None for row in rows] == [True, False, True, False]
     assert rows[1]["features"] is None and "empty file" in rows[3]["error"]
+    nameless = pyarrow.RecordBatch.from_pydict({"path": [None, "b"], "content": [photo(10), photo(20)]})
+    [found] = featurize_udf(network.graph, SPEC)([nameless])
+    assert [row["path"] for row in found.to_pylist()] == ["", "b"]
     np.testing.assert_allclose(rows[2]["features"], decode_image(photo(200), SPEC).mean(axis=(0, 1)), rtol=1e-5)
