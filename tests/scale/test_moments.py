@@ -1,5 +1,6 @@
 """Principal components by moments: equal to those of scikit-learn, and written next to the parts."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from PIL import Image
 from sklearn.decomposition import PCA
 
 from model.errors import ConfigError, DatasetError
+from model.scale import pca_chart
 from model.scale.featurize import FeaturizeResult
 from model.scale.moments import Moments, principal_components
 from tests.scale.test_featurize import bytes_of, rows_of
@@ -74,6 +76,28 @@ def test_components_are_written_next_to_the_parts(run: Run, photos: Path, tmp_pa
     table = pyarrow.parquet.read_table(out / "pca" / "part-00000.parquet")
     assert table.column_names == ["path", "label", "split", "pca"]
     assert not (out / "_moments").exists() and (out / "pca" / "_SUCCESS").exists()
+
+
+def test_the_classes_of_the_chart_have_markers_of_their_own() -> None:
+    classes = [f"class {number:02}" for number in range(30)]
+    markers = [pca_chart._marker(name, classes) for name in [*classes[:20], None, classes[20]]]
+    assert len(set(markers)) == 22
+    assert {pca_chart._marker(name, classes) for name in classes[20:]} == {markers[-1]}
+
+
+def test_photos_without_a_class_are_in_the_legend_of_the_chart(run: Run, photos: Path, tmp_path: Path) -> None:
+    run(components=2)
+    labelled = (tmp_path / "out" / "pca.png").read_bytes()
+    (tmp_path / "list.txt").write_text(
+        "".join(f"{path}\t{'' if path.name == '0.jpg' else path.parent.name}\n" for path in photos.rglob("*.jpg"))
+    )
+    run(source=tmp_path / "list.txt", out=tmp_path / "some", components=2)
+    rows = [row["label"] for row in rows_of(tmp_path / "some")]
+    assert None in rows and "red" in rows
+    # The third row of the legend, below those of two classes.
+    entry = (784, 100, 850, 115)
+    images = [Image.open(io.BytesIO(content)) for content in (labelled, (tmp_path / "some" / "pca.png").read_bytes())]
+    assert [len(image.convert("L").crop(entry).getcolors() or []) > 1 for image in images] == [False, True]
 
 
 def test_components_are_written_again_only_where_they_change(run: Run, tmp_path: Path) -> None:
