@@ -16,9 +16,10 @@ import numpy as np
 from PIL import Image
 
 from model.dataset.decoders.source import ImageSource, Pixels, exif_orientation, native_color
+from model.dataset.decoding_errors import translated_error, unknown_error
 from model.dataset.decoding_process import DecodingProcesses, Header
 from model.dataset.fitting import fit_pixels, full_pixels, smallest_size, transparent_image
-from model.dataset.formats import FORMAT_NAMES, SIGNATURE_BYTES, find_format, find_unsupported
+from model.dataset.formats import find_format
 from model.dataset.image_limits import (
     MAX_CONTENT_BYTES,
     MAX_DECODING_BYTES,
@@ -31,7 +32,7 @@ from model.dataset.image_limits import (
 from model.dataset.intensity.gray_levels import reduce_photo
 from model.dataset.intensity.value_distribution import ValueDistribution
 from model.dataset.memory_budget import reserve_content
-from model.errors import ImageError, ImageNotSupportedError, ImageTooLargeError
+from model.errors import ImageError, ImageTooLargeError
 from model.intensity import FULL, Intensity
 from model.reading import without_number
 from model.results import InputSpec
@@ -90,7 +91,7 @@ class OpenedPhoto:
             with reserved():
                 return _decode(self._source, self._target, self._spec)
         except Exception as error:
-            raise _translated(self._content, error) from error
+            raise translated_error(self._content, error) from error
 
 
 class DecodingCost(NamedTuple):
@@ -150,7 +151,7 @@ def open_photo(content: bytes, spec: InputSpec | None = None, max_memory: int = 
         memory, target = _memory_and_target(source, spec)
         check_memory(source.format, source.width, source.height, memory, max_memory)
     except Exception as error:
-        raise _translated(content, error) from error
+        raise translated_error(content, error) from error
     return OpenedPhoto(DecodingCost(memory, _is_quick(content, source)), content, spec, max_memory, source, target)
 
 
@@ -160,7 +161,7 @@ def decode_in_this_process(content: bytes, spec: InputSpec | None, max_memory: i
         source = _open(content)
         return _decode(source, _checked_target(source, spec, max_memory), spec)
     except Exception as error:
-        raise _translated(content, error) from error
+        raise translated_error(content, error) from error
 
 
 def open_in_this_process(content: bytes, spec: InputSpec | None, max_memory: int) -> Header:
@@ -170,7 +171,7 @@ def open_in_this_process(content: bytes, spec: InputSpec | None, max_memory: int
         memory, _ = _memory_and_target(source, spec)
         check_memory(source.format, source.width, source.height, memory, max_memory)
     except Exception as error:
-        raise _translated(content, error) from error
+        raise translated_error(content, error) from error
     return Header(memory, *reversed(source.upright_size))
 
 
@@ -185,7 +186,7 @@ def decode_transparent(content: bytes) -> Image.Image:
         pixels, _ = _to_8_bits(source.decode(_checked_target(source, None, MAX_DECODING_BYTES)), FULL)
         return transparent_image(pixels, source.orientation)
     except Exception as error:
-        raise _translated(content, error) from error
+        raise translated_error(content, error) from error
 
 
 def fit_photo(image: DecodedImage, spec: InputSpec) -> DecodedPhoto:
@@ -278,7 +279,7 @@ def _check_head(head: bytes, size: int) -> None:
     """Refuse a large file by its beginning, if that suffices; otherwise the whole file is needed to say what it is."""
     found = find_format(head)
     if found is None:
-        raise _unknown(head, size)
+        raise unknown_error(head, size)
     if not found.is_bounded(head):
         return
     try:
@@ -305,7 +306,7 @@ def measure_image(content: bytes) -> tuple[int, int]:
         width, height = _open(content).upright_size
         return height, width
     except Exception as error:
-        raise _translated(content, error) from error
+        raise translated_error(content, error) from error
 
 
 def _needs_process(content: bytes) -> bool:
@@ -356,7 +357,7 @@ def _open(content: bytes) -> ImageSource:
     _ignore_notices_of_decoders()
     found = find_format(content)
     if found is None:
-        raise _unknown(content, len(content))
+        raise unknown_error(content, len(content))
     source = found.open(content)
     check_size(source.width, source.height)
     return source
@@ -367,34 +368,3 @@ def _to_8_bits(pixels: Pixels, intensity: Intensity) -> tuple[Pixels, ValueDistr
         return pixels, None
     color, values = reduce_photo(pixels.color, intensity)
     return dataclasses.replace(pixels, color=color), values
-
-
-def _translated(content: bytes, error: Exception) -> Exception:
-    """The error to raise for an error of a decoder.
-
-    Decoders raise any exception for a damaged file: OSError, SyntaxError, struct.error, IndexError, zlib.error ...
-    """
-    if isinstance(error, (ImageTooLargeError, MemoryError)):
-        return error
-    if isinstance(error, ImageError) and error.message.startswith("expected an image"):
-        return error
-    if isinstance(error, ImageNotSupportedError):
-        return ImageNotSupportedError(f"expected an image ({FORMAT_NAMES}), received a file that is {error.message}")
-    reason = error.message if isinstance(error, ImageError) else str(error) or type(error).__name__
-    found = find_format(content)
-    name = f"{found.name} of {len(content):,} bytes" if found else f"one of {len(content):,} bytes"
-    return ImageError(f"expected an image ({FORMAT_NAMES}), received a damaged {name}: {reason}")
-
-
-def _unknown(content: bytes, size: int) -> ImageError:
-    """The error for content without the signature of an image, of which `content` is the beginning."""
-    expected = f"expected an image ({FORMAT_NAMES})"
-    if not content:
-        return ImageError(f"{expected}, received an empty file")
-    if found := find_unsupported(content[:SIGNATURE_BYTES]):
-        advice = f"; {found.advice}" if found.advice else ""
-        return ImageNotSupportedError(f"{expected}, received a file that is not supported: {found.kind}{advice}")
-    beginning = content[:SIGNATURE_BYTES].decode("utf-8", errors="replace").strip("\ufeff\ufffd")
-    if beginning.isprintable() or all(char.isprintable() or char.isspace() for char in beginning):
-        return ImageError(f"{expected}, received text beginning with {' '.join(beginning.split())[:40]!r}")
-    return ImageError(f"{expected}, received {size:,} bytes beginning with {content[:8].hex(' ')}")

@@ -259,6 +259,8 @@ def _is_smaller_version(first: Directory, other: Directory) -> bool:
 
 
 def _first_page(content: bytes) -> Any:
+    # Without it, tifffile calls the compressions of a file wrong.
+    import imagecodecs  # noqa: F401
     import tifffile
 
     # It logs what it tolerates; what it does not, it raises.
