@@ -34,6 +34,7 @@ from model.scale.local import run_locally
 from model.scale.moments import MOMENTS, PCA, PCA_CHART, PCA_FILE
 from model.scale.network import Network
 from model.scale.parts import SUCCESS, Done, Parts, is_part, present_parts
+from model.scale.probe import DECODERS
 from model.scale.source import ListedPhotos, Source, SplitOptions, listed_photos, open_source
 from model.scale.work import Job, Task
 
@@ -42,8 +43,6 @@ Engine = Callable[[Task, Sequence[int]], Iterator[Done]]
 
 BYTES_PER_ROW = 200
 """Size of a row without the values of the network: path, label, checksum, and the descriptions in the file."""
-
-_DECODERS = ("pillow", "pyarrow", "imagecodecs")
 
 log = logging.getLogger(__name__)
 
@@ -186,7 +185,7 @@ def _planned(
         image_size=network.spec.height,
         resize=network.spec.resize,
         intensity=network.spec.intensity,
-        versions=used | {name: installed_version(name) or "" for name in _DECODERS},
+        versions=used | {name: installed_version(name) or "" for name in DECODERS},
         prediction=prediction,
     )
 

@@ -3,6 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+DECODERS = ("pillow", "pyarrow", "imagecodecs", "pillow-heif", "tifffile", "pydicom")
+"""Packages that read photos and parts; the last one is optional."""
+
+COMPARED = ("topgraft", "numpy", "onnxruntime", *DECODERS)
+"""Packages whose versions are the same in the driver and the executors."""
+
 
 def describe_executor(_number: int) -> dict[str, Any]:
     """Description of the executor that runs this; see `describe_process`."""
@@ -25,7 +31,7 @@ def describe_process() -> dict[str, Any]:
     import socket
 
     versions = {}
-    for name in ("topgraft", "numpy", "pillow", "onnxruntime", "pyarrow"):
+    for name in COMPARED:
         try:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

@@ -3,8 +3,8 @@
 #
 #   pipelines/spark/pack.sh [BACKBONE] [IMAGE_SIZE]
 #
-# The archive holds numpy, pillow, onnxruntime, pyarrow and Topgraft without TensorFlow, and the converted backbone, for
-# `topgraft featurize`. Its Python is a link: the same version must be at the same path on all machines. Build it on the
+# The archive holds Topgraft and the packages that requirements.py lists, without TensorFlow, and the converted backbone,
+# for `topgraft featurize`. Its Python is a link: the same version must be at the same path on all machines. Build it on the
 # system that the cluster runs; for EMR, with the Dockerfile next to this file.
 #
 #   PYTHON     Python of the cluster; default: python3
@@ -25,8 +25,8 @@ trap 'rm -rf "$FOLDER"' EXIT
 }
 "$PYTHON" -m venv --copies "$FOLDER/environment"
 PIP=("$FOLDER/environment/bin/python" -m pip --disable-pip-version-check --no-input install --quiet)
-"${PIP[@]}" "numpy>=2.0,<3" "pillow>=11.3,<14" "onnxruntime>=1.20,<2" "pyarrow>=16,<30" "click>=8.1,<9" \
-    "marshmallow>=3.14.1,<4" "packaging>=22" "pyyaml>=6,<7" "rich>=13,<16" "setuptools>=65,<81" venv-pack
+"$PYTHON" "$ROOT/pipelines/spark/requirements.py" >"$FOLDER/requirements.txt"
+"${PIP[@]}" --requirement "$FOLDER/requirements.txt" venv-pack
 "${PIP[@]}" --no-deps "$ROOT"
 
 # The cache with the backbone travels inside the environment: no executor needs TensorFlow.
@@ -40,5 +40,5 @@ if command -v "$CONVERTER" >/dev/null; then
 else
     echo "No backbone is packed, because $CONVERTER was not found: use --model, or set CONVERTER." >&2
 fi
-"$FOLDER/environment/bin/python" -m venv_pack --prefix "$FOLDER/environment" --output environment.tar.gz --force
+"$FOLDER/environment/bin/python" -m venv_pack --prefix "$FOLDER/environment" --output environment.tar.gz --force --quiet
 echo "environment.tar.gz: $(du -h environment.tar.gz | cut -f1)"

@@ -12,13 +12,14 @@ from pathlib import Path
 import psutil
 import pytest
 
+from model.scale.probe import DECODERS
 from tests.support.command import ROOT
 from tests.support.ports import free_port, is_listening
 from tests.support.separate_environments import separate_environment
 from tests.support.waiting import wait_until
 
 # With the versions of the libraries that compute features, for the same bytes as in this process.
-_PACKAGES = ("numpy", "onnxruntime", "pillow", "pyarrow", "imagecodecs")
+_PACKAGES = ("numpy", "onnxruntime", *DECODERS)
 _SECONDS = 120.0
 
 
