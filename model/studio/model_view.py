@@ -133,8 +133,8 @@ def find_report(bundle: Bundle) -> Path:
 
 
 def weakest_classes(metrics: Mapping[str, Any], counts: Mapping[str, Mapping[str, int]]) -> list[dict[str, Any]]:
-    """Classes in which errors were measured: those first of which most photos were missed, as the page shows them."""
-    rows = [row for row in metrics.get("per_class") or () if row.get("support") and (row.get("f1") or 0) < 1]
+    """Classes of which photos were missed: those first of which most were, as the page shows them."""
+    rows = [row for row in metrics.get("per_class") or () if row.get("support") and (row.get("recall") or 0) < 1]
     return [
         {
             "class": row["class"],
