@@ -22,6 +22,7 @@ export function drawSorting(parent, model, context) {
   let open = false;
   let started = 0;
   let message = "";
+  let undoing = 0;
 
   async function load() {
     const before = queue.current;
@@ -127,6 +128,7 @@ export function drawSorting(parent, model, context) {
   }
 
   function choose(name) {
+    if (undoing) return;
     const sorted = queue.choose(name);
     draw();
     sorted.catch((error) => {
@@ -136,16 +138,21 @@ export function drawSorting(parent, model, context) {
   }
 
   function skip() {
+    if (undoing) return;
     queue.skip();
     draw();
   }
 
+  /** Until the photo is back, no other decision is taken: it would be about the photo that is still shown. */
   async function undo() {
+    if (undoing >= queue.sorted) return;
+    undoing += 1;
     try {
       await queue.undo();
     } catch (error) {
       message = messageOf(error);
     }
+    undoing -= 1;
     draw();
   }
 

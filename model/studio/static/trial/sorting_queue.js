@@ -16,7 +16,8 @@ export class SortingQueue {
   #skipped = new Map();
   #images = new Map();
   #sending = Promise.resolve();
-  #numbers = [];
+  #sent = [];
+  #undone = 0;
   #loading = null;
   #loadedAt = -Infinity;
   total = 0;
@@ -57,8 +58,14 @@ export class SortingQueue {
   }
 
   async #load() {
+    let left;
+    let undone;
+    do {
+      // An answer from before an undo does not have its photo.
+      undone = this.#undone;
+      left = await this.#undecided();
+    } while (undone !== this.#undone);
     const shown = this.current?.photo;
-    const left = await this.#undecided();
     const kept = left.find(({ photo }) => photo === shown);
     this.#photos = kept ? [kept, ...left.filter((one) => one !== kept)] : left;
     this.#preload();
@@ -116,7 +123,7 @@ export class SortingQueue {
     const body = { dataset: this.#dataset, photo: chosen.photo, class: name, model: this.#model };
     const sent = this.#sending.then(async () => {
       const { number } = await this.#request.post("/api/corrections", body);
-      this.#numbers.push(number);
+      this.#sent.push({ number, chosen });
     });
     this.#sending = sent.catch(() => {
       this.#decided.delete(chosen.photo);
@@ -133,17 +140,25 @@ export class SortingQueue {
     this.#next();
   }
 
-  /** Takes back the last decision, after all have arrived. */
-  async undo() {
-    await this.#sending;
-    const { photos } = await this.#request.post(`${this.#path}/undo?number=${this.#numbers.at(-1)}`);
-    this.#numbers.pop();
+  /** Takes back the last decision, after all have arrived and others were taken back; its photo is shown again. */
+  undo() {
+    const undone = this.#sending.then(() => this.#undo());
+    this.#sending = undone.catch(() => {});
+    return undone;
+  }
+
+  async #undo() {
+    const { number, chosen } = this.#sent.at(-1);
+    await this.#request.post(`${this.#path}/undo?number=${number}`);
+    this.#sent.pop();
+    this.#undone += 1;
     this.sorted -= 1;
-    for (const photo of Object.values(photos ?? {})) this.#decided.delete(photo);
-    this.#loadedAt = -Infinity;
-    await this.load();
-    const back = this.#photos.findIndex(({ photo }) => Object.values(photos ?? {}).includes(photo));
-    if (back > 0) this.#photos.unshift(...this.#photos.splice(back, 1));
+    // The server was asked before or after the decision.
+    if (this.#waiting) this.#waiting -= 1;
+    else this.total += 1;
+    this.#decided.delete(chosen.photo);
+    this.#photos = [chosen, ...this.#photos.filter(({ photo }) => photo !== chosen.photo)];
+    this.#preload();
   }
 
   #next() {
