@@ -174,6 +174,21 @@ def test_photos_that_are_tried_at_once_are_all_answered(
     assert page.locator(".answer .notice").count() == 0
 
 
+@pytest.mark.parametrize("view", ["share", "result", "try"])
+def test_a_view_is_complete_after_the_studio_has_returned(
+    page: "playwright.Page", models: ModelStudio, view: str
+) -> None:
+    page.route("**/api/models/**", lambda route: route.abort())
+    show(page, models, view)
+    alerts = page.locator("main").get_by_role("alert")
+    alerts.first.wait_for()
+    page.unroute("**/api/models/**")
+    page.evaluate("dispatchEvent(new Event('online'))")
+    playwright.expect(alerts).to_have_count(0)
+    complete = {"share": "curl -F", "result": "Expect 88 of 100", "try": "Choose photos"}
+    page.get_by_text(complete[view]).first.wait_for()
+
+
 def test_a_class_that_was_renamed_since_is_offered_by_its_name_of_today(
     page: "playwright.Page", models: ModelStudio, service: str
 ) -> None:
@@ -230,7 +245,11 @@ def test_photos_are_sorted_by_keys_alone(
     for key in ("1", "1", "2", "s"):
         page.keyboard.press(key)
     page.get_by_text("3 sorted").wait_for()
-    page.keyboard.press("u")
+    # Both are taken back, and no key decides about the photo that is still shown meanwhile.
+    for key in ("u", "u", "2", "s"):
+        page.evaluate("key => document.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }))", key)
+    page.get_by_text("1 sorted").wait_for()
+    page.keyboard.press("1")
     page.get_by_text("2 sorted").wait_for()
     page.keyboard.press("1")
     page.get_by_text("3 sorted").wait_for()

@@ -48,6 +48,33 @@ export function problem(message) {
   return element("p.notice", { role: "alert" }, message);
 }
 
+/**
+ * Loads what a part of a view shows; again with each new state of the studio, until that succeeds: the studio may have
+ * been restarted. Returns what ends it.
+ * @param {() => Promise<void>} load - reads and draws.
+ * @param {(error: Error) => void} failed - shows why that was not possible.
+ */
+export function loadUntilDone({ state }, load, failed) {
+  let pending = false;
+  let ended = false;
+  const read = async () => {
+    pending = false;
+    try {
+      await load();
+    } catch (error) {
+      if (ended) return;
+      pending = true;
+      failed(error);
+    }
+  };
+  const stop = state.subscribe(() => pending && state.online && read());
+  read();
+  return () => {
+    ended = true;
+    stop();
+  };
+}
+
 /** The path of a request about a model. */
 export function modelPath(model, rest = "") {
   return `/api/models/${encodeURIComponent(model)}${rest}`;

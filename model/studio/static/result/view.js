@@ -2,7 +2,7 @@
 
 import { element, replace } from "../elements.js";
 import { messageOf } from "../messages.js";
-import { modelPath, modelView, problem } from "../models.js";
+import { loadUntilDone, modelPath, modelView, problem } from "../models.js";
 import { drawComparison } from "./comparison.js";
 import { drawLabels } from "./labels.js";
 import { summary, weakest } from "./summary.js";
@@ -16,21 +16,19 @@ function draw(parent, context, model) {
   replace(parent, parts.summary, element("div.columns", {}, parts.weakest, parts.labels), parts.comparison, report);
   const ends = [];
   let ended = false;
+  let isDrawn = false;
 
   async function load() {
-    try {
-      const found = await request.get(modelPath(model));
-      if (ended) return;
-      replace(parts.summary, summary(found, context, load));
-      replace(parts.weakest, weakest(found, context));
-      if (ends.length) return;
-      ends.push(drawLabels(parts.labels, found, context), drawComparison(parts.comparison, found, context));
-      replace(report, element("h2", {}, text("result.report")), found.has_report ? frame(model, text) : element("p.soft", {}, text("result.no_report")));
-    } catch (error) {
-      if (!ended) replace(parent, problem(messageOf(error)));
-    }
+    const found = await request.get(modelPath(model));
+    if (ended) return;
+    replace(parts.summary, summary(found, context, load));
+    replace(parts.weakest, weakest(found, context));
+    if (isDrawn) return;
+    isDrawn = true;
+    ends.push(drawLabels(parts.labels, found, context), drawComparison(parts.comparison, found, context));
+    replace(report, element("h2", {}, text("result.report")), found.has_report ? frame(model, text) : element("p.soft", {}, text("result.no_report")));
   }
-  load();
+  ends.push(loadUntilDone(context, load, (error) => replace(parts.summary, problem(messageOf(error)))));
   return () => {
     ended = true;
     for (const end of ends) end();

@@ -2,7 +2,7 @@
 
 import { button, element, replace } from "../elements.js";
 import { english, messageOf } from "../messages.js";
-import { modelPath, problem } from "../models.js";
+import { loadUntilDone, modelPath, problem } from "../models.js";
 import { watchTasks } from "../tasks.js";
 
 const INT8 = "int8";
@@ -18,12 +18,9 @@ export function drawDownloads(parent, model, context) {
   replace(parent, heading, element("p.soft", {}, text("share.downloads_lead")), rows, notice);
 
   async function load() {
-    try {
-      found = await request.get(modelPath(model, "/downloads"));
-      draw();
-    } catch (error) {
-      replace(notice, problem(messageOf(error)));
-    }
+    found = await request.get(modelPath(model, "/downloads"));
+    replace(notice);
+    draw();
   }
 
   async function prepare(format) {
@@ -86,8 +83,11 @@ export function drawDownloads(parent, model, context) {
     }
   }
 
-  load();
-  return watchTasks(context, (key) => key.startsWith(`download/${model}/`), show);
+  const ends = [
+    loadUntilDone(context, load, (error) => replace(notice, problem(messageOf(error)))),
+    watchTasks(context, (key) => key.startsWith(`download/${model}/`), show),
+  ];
+  return () => ends.forEach((end) => end());
 }
 
 /** A size in megabytes, such as "13.3 MB". */

@@ -2,7 +2,7 @@
 
 import { button, element, replace } from "../elements.js";
 import { messageOf } from "../messages.js";
-import { modelPath, problem } from "../models.js";
+import { loadUntilDone, modelPath, problem } from "../models.js";
 
 const LANGUAGES = { curl: "curl", python: "Python" };
 
@@ -11,11 +11,11 @@ export function drawPrograms(parent, model, context) {
   const { text, request } = context;
   const programs = element("div.programs");
   replace(parent, element("h2", {}, text("share.programs")), element("p.soft", {}, text("share.programs_lead")), programs);
-  request.get(modelPath(model, "/snippets")).then(
-    (found) => replace(programs, Object.keys(LANGUAGES).map((name) => program(name, found[name], context))),
-    (error) => replace(programs, problem(messageOf(error))),
-  );
-  return () => {};
+  const load = async () => {
+    const found = await request.get(modelPath(model, "/snippets"));
+    replace(programs, Object.keys(LANGUAGES).map((name) => program(name, found[name], context)));
+  };
+  return loadUntilDone(context, load, (error) => replace(programs, problem(messageOf(error))));
 }
 
 function program(name, source, { text, announce }) {

@@ -2,7 +2,7 @@
 
 import { button, element, replace } from "../elements.js";
 import { english, messageOf } from "../messages.js";
-import { modelPath, problem } from "../models.js";
+import { loadUntilDone, modelPath, problem } from "../models.js";
 import { watchTasks } from "../tasks.js";
 
 const STEP = "step";
@@ -23,17 +23,14 @@ export function drawPublication(parent, model, context) {
   replace(parent, element("h2", {}, text("share.publication")), element("p.soft", {}, text("share.publication_lead")), form, notice, steps, element("div.row", {}, publish), result);
 
   async function load() {
-    try {
-      const found = await request.get(modelPath(model, "/publication"));
-      replace(remotes, found.remotes.map((name) => element("option", { value: `${name}:` })));
-      const { elements } = form;
-      if (!elements.to.value) elements.to.value = found.published ? found.published.place.replace(/\/?[^/:]*$/, "") : found.remotes.length ? `${found.remotes[0]}:` : "";
-      if (found.problem) replace(notice, problem(english(found.problem)));
-      else if (!found.remotes.length) replace(notice, element("p.soft", {}, text("share.no_remotes")));
-      if (found.published) showLink(found.published);
-    } catch (error) {
-      replace(notice, problem(messageOf(error)));
-    }
+    const found = await request.get(modelPath(model, "/publication"));
+    replace(notice);
+    replace(remotes, found.remotes.map((name) => element("option", { value: `${name}:` })));
+    const { elements } = form;
+    if (!elements.to.value) elements.to.value = found.published ? found.published.place.replace(/\/?[^/:]*$/, "") : found.remotes.length ? `${found.remotes[0]}:` : "";
+    if (found.problem) replace(notice, problem(english(found.problem)));
+    else if (!found.remotes.length) replace(notice, element("p.soft", {}, text("share.no_remotes")));
+    if (found.published) showLink(found.published);
   }
 
   function drawForm() {
@@ -110,6 +107,9 @@ export function drawPublication(parent, model, context) {
     );
   }
 
-  load();
-  return watchTasks(context, (key) => key === `plan/${model}` || key === `publish/${model}`, show);
+  const ends = [
+    loadUntilDone(context, load, (error) => replace(notice, problem(messageOf(error)))),
+    watchTasks(context, (key) => key === `plan/${model}` || key === `publish/${model}`, show),
+  ];
+  return () => ends.forEach((end) => end());
 }

@@ -2,7 +2,7 @@
 
 import { element, replace } from "../elements.js";
 import { english, messageOf } from "../messages.js";
-import { modelPath, modelView, problem } from "../models.js";
+import { loadUntilDone, modelPath, modelView, problem } from "../models.js";
 import { Queue } from "../page/queue.js";
 import { classify } from "../page/service.js";
 import { Answer } from "./answer.js";
@@ -29,6 +29,7 @@ function draw(parent, context, model) {
   let described = null;
   let similar = SIMILAR_SHOWN;
   let waiting = 0;
+  let ended = false;
 
   const queue = new Queue({ classify: ask, maxRunning: () => MAX_RUNNING, changed, paused });
   queue.resume();
@@ -72,18 +73,17 @@ function draw(parent, context, model) {
   }
 
   async function load() {
-    try {
-      described = await request.get(modelPath(model));
-      for (const answer of shown.values()) answer.update();
-      ends.push(drawSorting(sorting, described, context));
-    } catch (error) {
-      replace(notice, problem(messageOf(error)));
-    }
+    described = await request.get(modelPath(model));
+    if (ended) return;
+    replace(notice);
+    for (const answer of shown.values()) answer.update();
+    ends.push(drawSorting(sorting, described, context));
   }
 
   ends.push(drawSources(sources, context, model, add));
-  load();
+  ends.push(loadUntilDone(context, load, (error) => replace(notice, problem(messageOf(error)))));
   return () => {
+    ended = true;
     clearTimeout(waiting);
     queue.clear();
     for (const answer of shown.values()) answer.end();
