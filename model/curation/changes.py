@@ -93,17 +93,28 @@ def change(dataset: Path, requested: Change, by: str = "", model: str = "") -> A
         return _applied(dataset, entry, steps_of(dataset, requested))
 
 
-def relabel(dataset: Path, photo: str, class_name: str, by: str = "", model: str = "") -> Applied:
+def relabel(dataset: Path, photo: str, class_name: str, by: str = "", model: str = "", answer: str = "") -> Applied:
     """Move a photo, labelled or not, to another class, which is created if it does not exist; see `change`.
 
     Other photos with its content are removed, so that no photo has two labels.
+
+    Args:
+        answer: the class that the model had predicted; empty for none.
     """
     with _editable(dataset):
         copies = [one for one in SamePhotos(dataset).find_anywhere(checked_photo(dataset, photo)) if one != photo]
-        return _moved(dataset, [photo, *copies], class_name, by, model)
+        return _moved(dataset, [photo, *copies], class_name, by, model, answer)
 
 
-def add_photo(dataset: Path, class_name: str, source: Path, by: str = "", model: str = "", name: str = "") -> Applied:
+def add_photo(
+    dataset: Path,
+    class_name: str,
+    source: Path,
+    by: str = "",
+    model: str = "",
+    name: str = "",
+    answer: str = "",
+) -> Applied:
     """Add a copy of a photo to a class, which is created if it does not exist; unlabelled if the name is empty.
 
     A photo that the dataset has already is moved to the class instead, or stays there: no photo gets two labels. The
@@ -111,6 +122,7 @@ def add_photo(dataset: Path, class_name: str, source: Path, by: str = "", model:
 
     Args:
         name: file name; by default that of the source. A name that is taken gets a number.
+        answer: as in `relabel`.
 
     Raises:
         DatasetError, StorageError: as `change`.
@@ -120,28 +132,34 @@ def add_photo(dataset: Path, class_name: str, source: Path, by: str = "", model:
         if same:
             # The one in the class first: it stays where it is.
             same.sort(key=lambda photo: class_of(photo) != class_name)
-            return dataclasses.replace(_moved(dataset, same, class_name, by, model), same=tuple(same))
+            return dataclasses.replace(_moved(dataset, same, class_name, by, model, answer), same=tuple(same))
         created = _created(dataset, class_name)
         target = created[0][1] if created else class_name or UNLABELLED
         received = _receive(dataset, source)
         chosen = file_name(name or source.name)
         try:
             steps = [*created, (received, Names(dataset).take(target, chosen))]
-            details = {"to": class_name, "name": chosen}
+            details = {"to": class_name, "name": chosen} | _answered(answer)
             return _applied(dataset, Entry(0, "", ADD_PHOTOS, details, by, model), steps)
         finally:
             (dataset / received).unlink(missing_ok=True)
 
 
-def _moved(dataset: Path, same: Sequence[str], class_name: str, by: str, model: str) -> Applied:
+def _moved(dataset: Path, same: Sequence[str], class_name: str, by: str, model: str, answer: str) -> Applied:
     """Move the first of the photos, which have the same content, to a class, and remove the others."""
     photo, *copies = same
     requested = MovePhotos((photo,), class_name)
     steps = _created(dataset, class_name)
     steps += steps_of(dataset, requested) if not steps else _into_new(dataset, photo, steps[0][1])
     steps += steps_of(dataset, RemovePhotos(tuple(copies))) if copies else []
-    entry = Entry(0, "", _NAME_OF_KIND[MovePhotos], dataclasses.asdict(requested), by, model)
+    details = dataclasses.asdict(requested) | _answered(answer)
+    entry = Entry(0, "", _NAME_OF_KIND[MovePhotos], details, by, model)
     return _applied(dataset, entry, steps) if steps else Applied(entry, {}, ())
+
+
+def _answered(answer: str) -> dict[str, str]:
+    """What the details of an entry say about the prediction of a model."""
+    return {"answer": answer} if answer else {}
 
 
 def undo(dataset: Path, by: str = "", number: int | None = None) -> Applied:

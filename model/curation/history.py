@@ -21,6 +21,7 @@ class Line:
         at, kind, by, model: see `model.curation.journal.Entry`.
         photos: number of files that it has moved.
         is_undo: whether it takes back another one.
+        answer: the class that the model had predicted, if the user chose another one.
         names: the classes, or the source, that it names: the former one first, then the new one.
     """
 
@@ -31,6 +32,7 @@ class Line:
     model: str
     photos: int
     is_undo: bool
+    answer: str
     names: tuple[str, ...]
 
 
@@ -57,7 +59,10 @@ def _line(entries: Sequence[Entry]) -> Line:
     details = last.details.get("details", {}) if last.undoes else last.details
     names = tuple(str(details[key]) for key in _NAMES if details.get(key))
     merged = tuple(map(str, details.get("names", ())))[:_MAX_NAMES]
-    return Line(last.number, last.at, last.kind, last.by, last.model, photos, bool(last.undoes), (*merged, *names))
+    predicted = str(details.get("answer", ""))
+    answer = "" if predicted == details.get("to") else predicted
+    shown = (*merged, *names)
+    return Line(last.number, last.at, last.kind, last.by, last.model, photos, bool(last.undoes), answer, shown)
 
 
 def _moved(entry: Entry) -> int:

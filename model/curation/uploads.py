@@ -77,13 +77,14 @@ class Progress:
         return dataclasses.asdict(self) | {"complete": self.is_complete}
 
 
-def open_upload(dataset: Path, plan: Plan, max_bytes: int | None = None, upload: str = "") -> Progress:
+def open_upload(dataset: Path, plan: Plan, max_bytes: int | None = None, upload: str = "", by: str = "") -> Progress:
     """Begin an upload, or continue the one of the same plan.
 
     Args:
         max_bytes: maximum size of all datasets, see `model.curation.space.check_space`.
         upload: the upload that the client continues, if it knows one. It may be complete: the answer to its last
             request may have been lost.
+        by: who sends it; empty if not known.
 
     Raises:
         DatasetError: the dataset is no folder per class, or the name of the class is not accepted.
@@ -108,7 +109,7 @@ def open_upload(dataset: Path, plan: Plan, max_bytes: int | None = None, upload:
                 (dataset / INCOMING / upload).mkdir(parents=True)
                 durable.write_text(dataset / INCOMING / upload / PLAN, text)
     # What a killed server received whole, but did not check.
-    settle(dataset, upload, max_bytes=max_bytes)
+    settle(dataset, upload, max_bytes=max_bytes, by=by)
     return progress(dataset, upload)
 
 
@@ -212,12 +213,15 @@ class Receiver:
         return stream
 
 
-def settle(dataset: Path, upload: str, positions: Collection[int] | None = None, max_bytes: int | None = None) -> None:
+def settle(
+    dataset: Path, upload: str, positions: Collection[int] | None = None, max_bytes: int | None = None, by: str = ""
+) -> None:
     """Check files that have arrived whole, and put the photos among them into the dataset.
 
     Args:
         positions: which files; None for all.
         max_bytes: as in `open_upload`; an archive that unpacks to more is refused.
+        by: who sent them; empty if not known.
 
     Raises:
         StorageError: the disk is full; nothing is lost.
@@ -232,7 +236,7 @@ def settle(dataset: Path, upload: str, positions: Collection[int] | None = None,
         # Also without arrivals: the lock completes the entry of a killed process, which needs its files.
         with locked(dataset):
             if arrivals:
-                journal.write(dataset, _entry(dataset, upload, arrivals))
+                journal.write(dataset, _entry(dataset, upload, arrivals, by))
             left = {dataset / source for source in _unplaced(entries_of(dataset, upload))}
         for position in whole:
             part, unpacked = part_file(dataset, upload, position), folder / f"{position}-unpacked"
@@ -265,7 +269,7 @@ def _whole(dataset: Path, upload: str, plan: Plan, positions: Collection[int]) -
     return [position for position in left if part_size(dataset, upload, position) == plan.files[position][1]]
 
 
-def _entry(dataset: Path, upload: str, arrivals: Sequence[Arrival]) -> Entry:
+def _entry(dataset: Path, upload: str, arrivals: Sequence[Arrival], by: str) -> Entry:
     """Entry that adds photos to the dataset, and states which files are refused."""
     names, photos = Names(dataset), SamePhotos(dataset)
     known = class_names(dataset)
@@ -291,7 +295,7 @@ def _entry(dataset: Path, upload: str, arrivals: Sequence[Arrival]) -> Entry:
         steps.append((os.path.relpath(arrival.file, dataset), names.take(folder, arrival.name)))
     positions = sorted({arrival.position for arrival in arrivals})
     details = {"upload": upload, "files": positions, "refused": refused, "same": same}
-    return Entry(0, "", ADD_PHOTOS, details, steps=tuple(steps), group=upload)
+    return Entry(0, "", ADD_PHOTOS, details, by, steps=tuple(steps), group=upload)
 
 
 def progress(dataset: Path, upload: str) -> Progress:

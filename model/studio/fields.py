@@ -2,10 +2,15 @@
 
 import getpass
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
+from urllib.parse import unquote
 
 from model.errors import ConfigError
 from model.received import quoted
+
+USER_HEADER = "X-Topgraft-User"
+"""Header with the name of the user, percent-encoded."""
 
 _MAX_CHARACTERS = 1000
 _MAX_DIGITS = 9
@@ -35,9 +40,11 @@ def number_of(fields: Mapping[str, str], name: str, default: int = 0) -> int:
     return int(value)
 
 
-def user_of(fields: Mapping[str, Any]) -> str:
-    """Who sent a request: the name in the field `by`, else that of the user who runs the studio."""
-    return text_of(fields, "by", required=False) or _own_name()
+def user_of(headers: Mapping[str, str], fields: Mapping[str, Any] = MappingProxyType({})) -> str:
+    """Who sent a request: the name in the field `by` or in the header, else that of the user who runs the studio."""
+    named = {USER_HEADER: unquote(headers.get(USER_HEADER, ""))}
+    given = text_of(fields, "by", required=False) or text_of(named, USER_HEADER, required=False)
+    return given or _own_name()
 
 
 def _own_name() -> str:

@@ -141,6 +141,7 @@ def test_a_tried_photo_is_confirmed_or_corrected(page: "playwright.Page", models
     known = (dataset(models) / "green" / "5.png").read_bytes()
     content = another_file(known)
     show(page, models, "try")
+    page.get_by_label("Your name, for the history").fill("Zoé")
     page.set_input_files("input[type=file]", [file("leaf.png", content)])
     page.get_by_role("heading", name="green").wait_for()
     page.get_by_role("button", name="Right: ⁨green⁩").click()
@@ -152,7 +153,8 @@ def test_a_tried_photo_is_confirmed_or_corrected(page: "playwright.Page", models
     page.locator("main").get_by_text("Added to blue.").wait_for()
     assert (dataset(models) / "blue" / "leaf.png").is_file()
     assert not (dataset(models) / "green" / "leaf.png").exists()
-    assert changes(dataset(models))[0].model == NAME
+    last = changes(dataset(models))[0]
+    assert (last.by, last.model, last.details["answer"]) == ("Zoé", NAME, "green")
     page.set_input_files("input[type=file]", [file("known.png", known)])
     page.get_by_role("button", name="Right: ⁨green⁩").click()
     page.locator("main").get_by_text("It is already in green").wait_for()

@@ -59,6 +59,17 @@ def test_a_tried_photo_joins_its_class_with_who_and_by_which_model(models: Model
     assert "violet" in class_names(dataset(models)) and changes(dataset(models))[0].by
 
 
+def test_the_history_says_who_contradicted_a_model(models: ModelStudio) -> None:
+    """The page sends the name of the user in a header."""
+    models.client.headers["X-Topgraft-User"] = "Zo%C3%A9"
+    added = add(models, encoded(random_image(31), "PNG"), by="", answer="green").json()
+    undone = models.post(f"api/datasets/{DATASET}/undo?number={added['number']}")
+    del models.client.headers["X-Topgraft-User"]
+    assert undone.ok
+    last, first = models.get(f"api/datasets/{DATASET}/changes?limit=2").json()["changes"]
+    assert (first["by"], first["model"], first["answer"], last["by"]) == ("Zoé", NAME, "green", "Zoé")
+
+
 def test_a_tried_photo_that_is_in_the_dataset_keeps_one_label(models: ModelStudio) -> None:
     content = (dataset(models) / "green" / "2.png").read_bytes()
     count = len(list(dataset(models).rglob("*.png")))
@@ -145,7 +156,8 @@ def test_an_older_model_adds_to_the_class_that_was_renamed(models: ModelStudio) 
     models.finished(models.post(f"{queue}/predictions", model=NAME))
     assert models.post(change, kind="rename_class", name="red", new_name="crimson").ok
     assert models.get(f"api/models/{NAME}").json()["renamed"] == {"red": "crimson"}
-    added = add(models, content, name="renamed.png").json()
+    added = add(models, content, name="renamed.png", answer="red").json()
+    assert changes(dataset(models))[0].details["answer"] == "crimson"
     assert added["class"] == "crimson" and (dataset(models) / "crimson" / "renamed.png").is_file()
     row = next(one for one in models.get(f"{queue}?model={NAME}").json()["photos"] if "to sort" in one["photo"])
     assert row["labels"][0] == "crimson" and "red" not in row["labels"]

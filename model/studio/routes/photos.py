@@ -116,12 +116,12 @@ async def _changes(request: web.Request) -> web.Response:
 async def _change(request: web.Request) -> web.Response:
     dataset = requested_dataset(request)
     requested = change_from_json(await json_body(request, _MAX_BODY_BYTES))
-    return await _applied(request, changes.change, dataset, requested, user_of({}))
+    return await _applied(request, changes.change, dataset, requested, user_of(request.headers))
 
 
 async def _undo(request: web.Request) -> web.Response:
     number = number_of(request.query, "number") or None
-    return await _applied(request, changes.undo, requested_dataset(request), user_of({}), number)
+    return await _applied(request, changes.undo, requested_dataset(request), user_of(request.headers), number)
 
 
 async def _import(request: web.Request) -> web.Response:
@@ -139,7 +139,7 @@ async def _import(request: web.Request) -> web.Response:
         )
     await asyncio.to_thread(changes.check_editable, dataset)
     after = len(await asyncio.to_thread(journal.entries, dataset))
-    arguments = {"dataset": dataset.name, "source": source, "by": user_of({}), "after": after}
+    arguments = {"dataset": dataset.name, "source": source, "by": user_of(request.headers), "after": after}
     task = request.app[TASKS].start(f"import/{dataset.name}/{source}", "import", arguments)
     return web.json_response(task.to_json(), status=202)
 

@@ -75,7 +75,7 @@ async def _label_issues(request: web.Request) -> web.Response:
 async def _confirm(request: web.Request) -> web.Response:
     """Record that a suspected label is correct."""
     body = await json_body(request)
-    photo, label, by = text_of(body, "photo"), text_of(body, "label"), user_of(body)
+    photo, label, by = text_of(body, "photo"), text_of(body, "label"), user_of(request.headers, body)
 
     def confirm() -> None:
         workspace = request.app[WORKSPACE]

@@ -59,9 +59,13 @@ async def _correct(request: web.Request) -> web.Response:
     if request.content_type == "application/json":
         body = await json_body(request)
         photo, names = text_of(body, "photo"), {name: text_of(body, name) for name in ("dataset", "class", "model")}
+        answer = text_of(body, "answer", required=False)
         dataset = await asyncio.to_thread(find_dataset, request.app[WORKSPACE], names["dataset"])
         label = await asyncio.to_thread(_todays_class, request.app[WORKSPACE], dataset, names["model"], names["class"])
-        applied = await asyncio.to_thread(relabel, dataset, photo, label, user_of(body), names["model"])
+        answer = await asyncio.to_thread(_todays_class, request.app[WORKSPACE], dataset, names["model"], answer)
+        applied = await asyncio.to_thread(
+            relabel, dataset, photo, label, user_of(request.headers, body), names["model"], answer
+        )
         request.app[WATCHED].changed()
         return web.json_response(applied.to_json() | {"class": label})
     if problem := image_problem(request):
@@ -70,7 +74,7 @@ async def _correct(request: web.Request) -> web.Response:
 
 
 async def _add(request: web.Request) -> web.Response:
-    query = {name: request.query.get(name, "") for name in ("dataset", "class", "model", "name", "by")}
+    query = {name: request.query.get(name, "") for name in ("dataset", "class", "model", "name", "by", "answer")}
     if not query["class"]:
         raise ConfigError("class: expected the class of the photo, received nothing").coded("class_missing")
     dataset = await asyncio.to_thread(find_dataset, request.app[WORKSPACE], query["dataset"])
@@ -84,7 +88,9 @@ async def _add(request: web.Request) -> web.Response:
         await asyncio.to_thread(lambda: check_space(dataset, size, limit, bytes_to_come(dataset.parent)))
         name = plain_name(query["name"])
         label = await asyncio.to_thread(_todays_class, request.app[WORKSPACE], dataset, query["model"], query["class"])
-        applied = await asyncio.to_thread(add_photo, dataset, label, received, user_of(query), query["model"], name)
+        by, answer = user_of(request.headers, query), text_of(query, "answer", required=False)
+        answer = await asyncio.to_thread(_todays_class, request.app[WORKSPACE], dataset, query["model"], answer)
+        applied = await asyncio.to_thread(add_photo, dataset, label, received, by, query["model"], name, answer)
     request.app[WATCHED].changed()
     before = sorted({class_of(photo) for photo in applied.same} - {""})
     return web.json_response(
@@ -94,7 +100,7 @@ async def _add(request: web.Request) -> web.Response:
 
 def _todays_class(workspace: Workspace, dataset: Path, model: str, label: str) -> str:
     """Name that a class of a model has in the dataset today; a class that exists keeps its name."""
-    if not model or label in class_names(dataset):
+    if not model or not label or label in class_names(dataset):
         return label
     try:
         bundle = find_bundle(workspace, model)

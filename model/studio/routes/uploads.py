@@ -25,7 +25,7 @@ from model.errors import ConfigError
 from model.received import quoted
 from model.studio.bodies import read_body
 from model.studio.datasets import WATCHED, requested_dataset
-from model.studio.fields import number_of
+from model.studio.fields import number_of, user_of
 
 MAX_PLAN_BYTES = 64 * 1024**2
 MAX_LISTED = 8
@@ -59,7 +59,9 @@ async def _open(request: web.Request) -> web.Response:
         raise ConfigError(f"expected a plan of type application/json, received {quoted(request.content_type)}")
     plan = parse_plan(await read_body(request, MAX_PLAN_BYTES))
     limit = environment.STUDIO_MAX_BYTES.read()
-    begun = await asyncio.to_thread(open_upload, dataset, plan, limit, request.query.get("upload", ""))
+    begun = await asyncio.to_thread(
+        open_upload, dataset, plan, limit, request.query.get("upload", ""), user_of(request.headers)
+    )
     request.app[WATCHED].changed()
     return web.json_response(_shown(begun))
 
@@ -88,7 +90,7 @@ async def _receive(request: web.Request) -> web.Response:
         await _write(request, receiver)
     finally:
         # Also if the client has gone, which cancels this task.
-        await asyncio.shield(asyncio.to_thread(_end, dataset, upload, receiver))
+        await asyncio.shield(asyncio.to_thread(_end, dataset, upload, receiver, user_of(request.headers)))
         request.app[WATCHED].changed()
     return web.json_response(_shown(await asyncio.to_thread(progress, dataset, upload)))
 
@@ -117,9 +119,9 @@ async def _in_thread(receiver: Receiver, block: bytes) -> None:
         raise
 
 
-def _end(dataset: Path, upload: str, receiver: Receiver) -> None:
+def _end(dataset: Path, upload: str, receiver: Receiver, by: str) -> None:
     positions: Collection[int] = receiver.close()
-    settle(dataset, upload, positions, environment.STUDIO_MAX_BYTES.read())
+    settle(dataset, upload, positions, environment.STUDIO_MAX_BYTES.read(), by)
 
 
 async def _cancel(request: web.Request) -> web.Response:

@@ -1,5 +1,7 @@
 // Requests to the studio's own server. Errors have a message for the user.
 
+import { userHeader } from "./user.js";
+
 /** An answer that is an error; `status` is 0 if the server does not answer. `code` and `values` are for translations. */
 export class RequestError extends Error {
   constructor(message, status, code = "", values = {}) {
@@ -17,6 +19,7 @@ export const session = { required: () => {} };
  * @param {object} [options] - method, body (an object as JSON; a Blob or FormData as it is), signal, headers, raw.
  */
 export async function send(path, { method = "GET", body, signal, headers = {}, raw = false } = {}) {
+  const named = { ...userHeader(), ...headers };
   const isJson = body !== undefined && !(body instanceof Blob) && !(body instanceof FormData) && !(body instanceof ArrayBuffer);
   let answer;
   try {
@@ -24,7 +27,7 @@ export async function send(path, { method = "GET", body, signal, headers = {}, r
       method,
       signal,
       credentials: "same-origin",
-      headers: isJson ? { "Content-Type": "application/json", ...headers } : headers,
+      headers: isJson ? { "Content-Type": "application/json", ...named } : named,
       body: isJson ? JSON.stringify(body) : body,
     });
   } catch (error) {

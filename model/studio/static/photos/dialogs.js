@@ -2,6 +2,7 @@
 
 import { element, replace } from "../elements.js";
 import { messageOf } from "../messages.js";
+import { userField } from "../user.js";
 
 /**
  * Asks for a text, or for one of some choices.
@@ -55,8 +56,8 @@ export function ask({ title, label, accept, cancel, value = "", choices, hint, w
  */
 export async function showHistory(read, text) {
   const moment = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
-  const row = ({ at, kind, photos, by, model, names, is_undo: isUndo }) => {
-    const facts = [names.join(" → "), moment.format(new Date(at)), by, model && text("photos.by_model", { model })];
+  const row = ({ at, kind, photos, by, model, answer, names, is_undo: isUndo }) => {
+    const facts = [names.join(" → "), moment.format(new Date(at)), by, model && text(answer ? "photos.against_model" : "photos.by_model", { model, answer })];
     return element(
       "li",
       {},
@@ -72,6 +73,7 @@ export async function showHistory(read, text) {
     "dialog.history",
     { "aria-labelledby": "history-title" },
     element("h2", { id: "history-title" }, text("photos.history")),
+    userField(text),
     list,
     problem,
     element("form.row", { method: "dialog" }, more, element("button.main", {}, text("app.close"))),

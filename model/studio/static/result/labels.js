@@ -7,6 +7,7 @@ import { modelPath, problem } from "../models.js";
 import { addressOfPhoto } from "../photos.js";
 import { renamedNote } from "../renamed.js";
 import { trainAgain } from "./again.js";
+import { userField } from "../user.js";
 
 /** Draws the review; returns what ends it. */
 export function drawLabels(parent, model, context) {
@@ -59,8 +60,8 @@ class Review {
   }
 
   correct(label) {
-    const { photo } = this.current;
-    const body = { dataset: this.dataset, photo, class: label, model: this.model.name };
+    const { photo, suggested } = this.current;
+    const body = { dataset: this.dataset, photo, class: label, model: this.model.name, answer: suggested };
     return this.#decide("corrected", "/api/corrections", body, text => text("result.corrected", { name: label }));
   }
 
@@ -159,6 +160,7 @@ class Review {
     return element(
       "div.row.end",
       {},
+      userField(text),
       done && element("p.soft", {}, text("result.decided", { corrected, kept })),
       corrected > 0 && button([element("kbd", {}, "U"), text("result.undo_label")], () => this.undo()),
       (done || this.checked) && trainAgain(this.model, this.context, corrected > 0),

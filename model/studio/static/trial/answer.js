@@ -106,7 +106,7 @@ export class Answer {
     const answered = todays(described, labels[0]);
     const known = todaysClasses(described).filter((name) => name !== answered);
     const parent = element("div.correction", {});
-    const add = (name) => this.#add(parent, name);
+    const add = (name) => this.#add(parent, name, labels[0]);
     const form = element(
       "form.row",
       { onsubmit: (event) => (event.preventDefault(), add(event.target.elements.name.value.trim())) },
@@ -119,11 +119,11 @@ export class Answer {
     return parent;
   }
 
-  async #add(parent, name) {
+  async #add(parent, name, answer) {
     const { text, request, announce, model } = this.context;
     const before = [...parent.childNodes];
     const { dataset } = this.context.described();
-    const query = new URLSearchParams({ dataset: dataset.name, class: name, model, name: this.photo.file.name });
+    const query = new URLSearchParams({ dataset: dataset.name, class: name, model, answer, name: this.photo.file.name });
     replace(parent, element("p.soft", {}, text("try.adding")));
     try {
       const { number, class: label, before: classes } = await request.post(`/api/corrections?${query}`, this.photo.file, { headers: { "Content-Type": "application/octet-stream" } });

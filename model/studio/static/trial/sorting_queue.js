@@ -120,7 +120,7 @@ export class SortingQueue {
     this.sorted += 1;
     this.#waiting += 1;
     this.#next();
-    const body = { dataset: this.#dataset, photo: chosen.photo, class: name, model: this.#model };
+    const body = { dataset: this.#dataset, photo: chosen.photo, class: name, model: this.#model, answer: chosen.labels[0] ?? "" };
     const sent = this.#sending.then(async () => {
       const { number } = await this.#request.post("/api/corrections", body);
       this.#sent.push({ number, chosen });

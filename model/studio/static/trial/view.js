@@ -8,6 +8,7 @@ import { classify } from "../page/service.js";
 import { Answer } from "./answer.js";
 import { drawSources } from "./sources.js";
 import { drawSorting } from "./sorting.js";
+import { userField } from "../user.js";
 
 const CLASSES_SHOWN = 5;
 const SIMILAR_SHOWN = 4;
@@ -22,7 +23,7 @@ function draw(parent, context, model) {
   const notice = element("div", { "aria-live": "polite" });
   const answers = element("ol.answers", { "aria-label": text("try.answers") });
   const sorting = element("section.panel.sorting", { hidden: true });
-  replace(parent, sources, notice, answers, sorting);
+  replace(parent, sources, userField(text), notice, answers, sorting);
 
   const shown = new Map();
   const ends = [];
