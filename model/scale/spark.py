@@ -27,6 +27,7 @@ from model.scale.folders import disk_error
 from model.scale.java import require_spark
 from model.scale.parts import Done
 from model.scale.work import Task
+from model.shown import counted
 
 # Of a task: more than a chunk may end its process, and for executors that are lost.
 _MAX_FAILURES = 8
@@ -134,9 +135,9 @@ def _warn_of_few_failures(context: Any) -> None:
         setting = f"spark.task.maxFailures={_MAX_FAILURES}"
     if allowed <= MAX_ENDS:
         log.warning(
-            "the session of Spark ends the job when a task has failed %d times: a photo that ends the process which "
-            "decodes it then fails the run, instead of being a row with an error. Start the session with %s.",
-            allowed,
+            "the session of Spark ends the job after %s of a task: a photo that ends the process which decodes it then "
+            "fails the run, instead of being a row with an error. Start the session with %s.",
+            counted(allowed, "failure"),
             setting,
         )
 
