@@ -84,4 +84,5 @@ def _summary(models: list[dict[str, Any]]) -> dict[str, Any] | None:
         "accuracy": latest["accuracy"],
         "interval": latest["accuracy_interval"],
         "images": latest["images"],
+        "measured_by": latest["measured_by"],
     }

@@ -191,6 +191,30 @@ def test_a_view_is_complete_after_the_studio_has_returned(
     page.get_by_text(complete[view]).first.wait_for()
 
 
+def test_choices_that_were_measured_differently_are_not_compared(page: "playwright.Page", models: ModelStudio) -> None:
+    """One was trained on these photos, and measured on few of them; of the others, there is the benchmark."""
+    tested = {"trainings": 1, "seconds": 5, "accuracy": 1, "interval": [0.7, 1], "images": 10, "measured_by": "test"}
+
+    def answer(route: Any) -> None:
+        found = route.fetch().json()
+        found["choices"][0]["here"] = tested
+        route.fulfill(json=found)
+
+    note = page.get_by_text("do not compare them")
+    page.goto(f"{models.studio.url}#training/{DATASET}")
+    page.get_by_text("by cross-validation on").first.wait_for()
+    assert note.count() == 0
+    page.route("**/api/training-options*", answer)
+    page.reload()
+    page.get_by_text("accuracy of the last one on 10 test photos").wait_for()
+    note.wait_for()
+
+
+def test_programs_say_how_they_run_on_another_computer(page: "playwright.Page", models: ModelStudio) -> None:
+    show(page, models, "share")
+    page.get_by_text("ssh -N -L").wait_for()
+
+
 def test_a_class_that_was_renamed_since_is_offered_by_its_name_of_today(
     page: "playwright.Page", models: ModelStudio, service: str
 ) -> None:

@@ -70,6 +70,7 @@ def test_earlier_trainings_count_for_their_dataset_and_their_choice_only(tmp_pat
     trained("other-options", 100.0, "photos", epochs=3)
     found = {row["name"]: row["here"] for row in choices(workspace, "photos")}
     assert (found["quick"]["trainings"], found["quick"]["seconds"]) == (2, 6.0)
+    assert found["quick"]["images"] and found["quick"]["measured_by"] in ("test", "cross_validation", "val")
     assert (found["balanced"], found["best"]) == (None, None)
 
 

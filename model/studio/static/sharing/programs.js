@@ -10,12 +10,21 @@ const LANGUAGES = { curl: "curl", python: "Python" };
 export function drawPrograms(parent, model, context) {
   const { text, request } = context;
   const programs = element("div.programs");
-  replace(parent, element("h2", {}, text("share.programs")), element("p.soft", {}, text("share.programs_lead")), programs);
+  const elsewhere = element("p.soft");
+  replace(parent, element("h2", {}, text("share.programs")), element("p.soft", {}, text("share.programs_lead")), programs, elsewhere);
   const load = async () => {
     const found = await request.get(modelPath(model, "/snippets"));
+    elsewhere.textContent = forwarding(context.state.current?.service?.address, text);
     replace(programs, Object.keys(LANGUAGES).map((name) => program(name, found[name], context)));
   };
   return loadUntilDone(context, load, (error) => replace(programs, problem(messageOf(error))));
+}
+
+/** How programs on other computers reach a service that only the studio's computer reaches. */
+function forwarding(address, text) {
+  if (!address) return "";
+  const { hostname, port } = new URL(address);
+  return hostname === "127.0.0.1" ? text("share.programs_elsewhere", { command: `ssh -N -L ${port}:127.0.0.1:${port} COMPUTER` }) : "";
 }
 
 function program(name, source, { text, announce }) {

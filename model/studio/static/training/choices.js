@@ -8,7 +8,19 @@ import { element } from "../elements.js";
  * @param {string|null} chosen - name of the choice; null for the default.
  */
 export function choiceCards(context, choices, chosen) {
-  return choices.map((choice) => card(context, choice, chosen ? choice.name === chosen : choice.default));
+  const cards = choices.map((choice) => card(context, choice, chosen ? choice.name === chosen : choice.default));
+  return areAlike(choices) ? cards : [...cards, element("p.soft.unlike", {}, context.text("training.unlike"))];
+}
+
+/** Whether all accuracies were measured in the same way, on as many photos. */
+function areAlike(choices) {
+  const shown = choices.filter(({ here, benchmark }) => isMeasured(here ?? benchmark));
+  const ways = shown.map(({ here }) => (here ? `${here.measured_by} ${here.images}` : "benchmark"));
+  return new Set(ways).size < 2;
+}
+
+function isMeasured(measured) {
+  return measured?.accuracy !== null && measured?.accuracy !== undefined;
 }
 
 function card({ text, number, duration }, { name, benchmark, here }, checked) {
@@ -31,7 +43,7 @@ function card({ text, number, duration }, { name, benchmark, here }, checked) {
 
 function figures({ text, number, duration }, { seconds, accuracy, interval }) {
   const time = element("strong", {}, duration(seconds));
-  if (accuracy === null || accuracy === undefined) return time;
+  if (!isMeasured({ accuracy })) return time;
   const percent = (value) => number(Math.round(100 * value));
   const range = interval && text("training.range", { low: percent(interval[0]), high: percent(interval[1]) });
   const right = text("training.of_100", { right: percent(accuracy) });
@@ -39,7 +51,10 @@ function figures({ text, number, duration }, { seconds, accuracy, interval }) {
 }
 
 function origin(text, here, benchmark) {
-  if (here) return text("training.measured_here", { count: here.trainings });
+  if (here) {
+    const trainings = text("training.measured_here", { count: here.trainings });
+    return isMeasured(here) && here.images ? `${trainings}; ${text(`training.by_${here.measured_by}`, { count: here.images })}` : trainings;
+  }
   const { photos, classes, processors } = benchmark;
   return text("training.measured_benchmark", { photos, classes, processors });
 }
