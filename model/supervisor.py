@@ -27,6 +27,8 @@ _STOP = (signal.SIGTERM, signal.SIGINT)
 # Addresses that mean every address -> the one by which this machine reaches them.
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # nosec B104: not listened on here
 
+_ADVICE = "Is the service running already? Stop it, or choose another port: --port N."
+
 
 @dataclasses.dataclass(frozen=True)
 class Patience:
@@ -73,16 +75,19 @@ class Address:
         host = f"[{self.local_host}]" if ":" in self.local_host else self.local_host
         return f"http://{host}:{self.port}{self.path}"
 
-    def check_free(self) -> None:
-        """Raise ConfigError if another program listens on this address and would be mistaken for the server."""
+    def check_free(self, advice: str = _ADVICE) -> None:
+        """Raise ConfigError if another program listens on this address and would be mistaken for the server.
+
+        Args:
+            advice: what to do then, sentences.
+        """
         try:
             family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
             with socket.create_server((self.host, self.port), family=family):
                 pass
         except (OSError, OverflowError) as error:
             raise ConfigError(
-                f"port {self.port} of {self.host}: expected a free port, received: {without_number(error)}. "
-                "Is the service running already? Stop it, or choose another port: --port N."
+                f"port {self.port} of {self.host}: expected a free port, received: {without_number(error)}. {advice}"
             ) from error
 
     def answers(self, seconds: float) -> bool:

@@ -19,6 +19,7 @@ from model.studio.keys import ACCESS, EVENTS, EXPOSURE, SERVICE, TASKS, WORKSPAC
 from model.studio.routes import photos, result, session, sharing, tasks, training, trial, uploads, workspace
 from model.studio.tasks import Tasks
 from model.studio.watching import watch
+from model.supervisor import Address
 from model.web.connections import limit_connections
 from model.web.origins import is_trusted_proxy, origin_check
 from model.web.running import run_server
@@ -85,17 +86,21 @@ def make_app(home: Workspace, exposure: Exposure, access: Access, service: str) 
     return app
 
 
+def advice_if_taken(exposure: Exposure) -> str:
+    """What to do if the studio cannot listen on its port."""
+    return (
+        f"The studio may be running already: open {Address(exposure.host, exposure.port, '/').url} in the browser that "
+        "knows it, whose page has a link for other browsers. Otherwise choose another port: topgraft studio --port 8091"
+    )
+
+
 def run(app: web.Application, exposure: Exposure, when_ready: Callable[[], None]) -> None:
     """Serve the studio until the process receives SIGINT or SIGTERM.
 
     Raises:
         ConfigError: it cannot listen on its address.
     """
-    advice = (
-        "If the studio is running already, open it in the browser; otherwise choose another port: "
-        "topgraft studio --port 8091"
-    )
-    run_server(app, exposure.host, exposure.port, when_ready, advice)
+    run_server(app, exposure.host, exposure.port, when_ready, advice_if_taken(exposure))
 
 
 @web.middleware

@@ -18,7 +18,7 @@ from model.runs.auto_resume import resume_interrupted
 from model.studio.access import Access
 from model.studio.exposure import Exposure
 from model.studio.preparation import prepare
-from model.studio.server import make_app, run
+from model.studio.server import advice_if_taken, make_app, run
 from model.supervisor import Address
 from model.workspace import Workspace
 
@@ -51,7 +51,7 @@ def start(
     """
     exposure.check()
     address = Address(exposure.host, exposure.port, "/")
-    address.check_free()
+    address.check_free(advice_if_taken(exposure))
     for folder in (workspace.data, workspace.studio):
         folder.mkdir(parents=True, exist_ok=True)
     access = Access(workspace, exposure.port, password)

@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from model.studio.starting import PORTS_TO_SERVICE, free_port
-from tests.support.command import ROOT
+from tests.support.command import COMMAND, ROOT, environment_of_tests
 from tests.support.studio_server import Studio
 
 pytestmark = pytest.mark.slow
@@ -33,6 +33,14 @@ def test_the_state_of_an_empty_workspace(studio: Studio) -> None:
     state = studio.session().get(f"{studio.url}api/state", timeout=10).json()
     assert [state[name] for name in ("datasets", "models", "trainings")] == [[], [], []]
     assert state["exposure"]["local"] is True
+
+
+def test_a_second_studio_names_the_address_of_the_first_one(studio: Studio) -> None:
+    port = str(urlsplit(studio.url).port)
+    command = [*COMMAND, "--workspace", str(studio.home), "studio", "--no-browser", "--port", port]
+    environment = environment_of_tests(studio.home)
+    ran = subprocess.run(command, cwd=studio.home, env=environment, capture_output=True, text=True, timeout=60)
+    assert ran.returncode and f"open {studio.url} in the browser" in ran.stdout + ran.stderr
 
 
 @pytest.mark.parametrize("language", ["fr"])
