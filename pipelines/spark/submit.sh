@@ -16,13 +16,30 @@ MASTER="${MASTER:-yarn}"
 PACKED=./environment/bin/python
 HERE="$(cd "$(dirname "$0")" && pwd)"
 
-# The driver runs here, so that an interruption reaches it, with the environment unpacked next to this command.
-if [ ! -x environment/bin/python ]; then
-    mkdir -p environment
+# The driver runs here, so that an interruption reaches it, with the environment unpacked next to this command. A new
+# archive replaces it.
+case "$ARCHIVE" in
+    s3://*)
+        BUCKET="${ARCHIVE#s3://}"
+        FOUND="$(aws s3api head-object --bucket "${BUCKET%%/*}" --key "${BUCKET#*/}" --query ETag --output text)"
+        ;;
+    *) FOUND="$(sha256sum <"$ARCHIVE")" ;;
+esac
+UNPACKED=environment/unpacked-archive.txt
+if [ "$(cat "$UNPACKED" 2>/dev/null)" != "$FOUND" ]; then
+    if [ -e environment ] && [ ! -e "$UNPACKED" ]; then
+        echo "Expected no folder environment, or one unpacked from $ARCHIVE. Remove $PWD/environment." >&2
+        exit 1
+    fi
+    rm -rf environment
+    mkdir environment
+    # An interrupted unpacking is repeated.
+    echo incomplete >"$UNPACKED"
     case "$ARCHIVE" in
         s3://*) aws s3 cp "$ARCHIVE" - | tar -xz -C environment ;;
         *) tar -xzf "$ARCHIVE" -C environment ;;
     esac
+    echo "$FOUND" >"$UNPACKED"
 fi
 export PYSPARK_PYTHON="$PACKED" PYSPARK_DRIVER_PYTHON="$PACKED"
 export TOPGRAFT_CACHE="$PWD/environment/share/topgraft-cache"
