@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Bootstrap action of EMR 7.1 or later: checks that the Python of the packed environment is there.
 #
-# Start the cluster with the classification spark-env and PYSPARK_PYTHON=python3.11: see emr-step.json.
+# emr-cluster.sh starts the cluster with it, and with PYSPARK_PYTHON=python3.11.
 set -euo pipefail
 
 if ! command -v python3.11 >/dev/null; then
