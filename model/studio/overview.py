@@ -7,6 +7,7 @@ from typing import Any
 
 from model import durable, environment
 from model.curation.folders import walk_folders
+from model.curation.places import CURATION
 from model.files.browsing import folders_in
 from model.registry import Registry
 from model.results import ACTIVE_STATES, TrainingStatus
@@ -36,9 +37,12 @@ def dataset_folders(workspace: Workspace) -> list[Path]:
 
 
 def dataset_row(path: Path) -> dict[str, Any]:
-    """Name of a dataset, and its numbers of folders with photos and of photos."""
+    """Name of a dataset, its numbers of folders with photos and of photos, and whether it was edited in the studio.
+
+    In a dataset that was edited, each folder is a class.
+    """
     counts = [folder.photos for folder in walk_folders(path) if folder.photos]
-    return {"name": path.name, "classes": len(counts), "photos": sum(counts)}
+    return {"name": path.name, "classes": len(counts), "photos": sum(counts), "edited": (path / CURATION).is_dir()}
 
 
 def model_rows(workspace: Workspace) -> list[dict[str, Any]]:

@@ -1,16 +1,19 @@
 """The shell of the studio and its view *Training* in a real browser."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from model.curation.changes import create_dataset
 from tests.studio.visit import DESKTOP, PHONE, WIDE, Visit, assert_fits, visiting
 from tests.support.axe import installed_axe, serious_problems_of
 from tests.support.browser import playwright
 from tests.support.command import ROOT
+from tests.support.photos import write_image
 from tests.support.ports import free_port
 from tests.support.shapes import write_shapes
 from tests.support.small_model import write_model
@@ -123,6 +126,32 @@ def test_what_the_server_refuses_is_shown_with_the_reason(visit: Visit) -> None:
     page = visit.open("training/shapes")
     start_quick(page, "colours")
     expect(page.get_by_role("alert")).to_contain_text("name that is not in use")
+
+
+def test_a_dataset_that_cannot_be_trained_says_why_before_the_button(visit: Visit) -> None:
+    data = visit.studio.home / "data"
+    dataset = create_dataset(data, "one-class")
+    for seed in range(3):
+        write_image(dataset / "red" / f"{seed}.jpg", "red", seed=seed)
+    page = visit.open("training/one-class")
+    page.locator("#dataset").select_option("one-class")
+    start = page.get_by_role("button", name="Train", exact=True)
+    expect(start).to_be_disabled()
+    expect(page.get_by_text("Add a second class")).to_be_visible()
+    page.locator("#dataset").select_option("shapes")
+    expect(start).to_be_enabled()
+    shutil.rmtree(dataset)
+
+
+def test_a_cancelled_training_offers_a_button_and_no_command(visit: Visit) -> None:
+    page = visit.open("training/shapes")
+    start_quick(page, "cancelled")
+    card = page.locator(".training", has_text="cancelled")
+    card.get_by_role("button", name="Cancel").click()
+    expect(card.get_by_role("button", name="Resume")).to_be_visible(timeout=30_000)
+    expect(card).not_to_contain_text("topgraft")
+    card.get_by_role("button", name="Remove").click()
+    expect(card).to_have_count(0)
 
 
 def test_two_tabs_show_the_same_training(visit: Visit) -> None:

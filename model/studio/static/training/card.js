@@ -45,7 +45,9 @@ export class TrainingCard {
     this.sentence.textContent = this.#describe(training);
     this.steps.hidden = this.bar.hidden = state !== "running";
     if (state === "running") this.#drawProgress(training);
-    this.#say(active ? "" : english(training.message ?? ""));
+    // The message of a cancelled training names the command that resumes it; a button does the same.
+    const isExplained = active || (state === "cancelled" && training.resumable);
+    this.#say(isExplained ? "" : english(training.message ?? ""));
     this.details.hidden = state === "done";
     this.#drawCurves(training);
     if (state === this.#state) return;

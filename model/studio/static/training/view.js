@@ -11,11 +11,14 @@ export const view = {
 
   mount(main, context) {
     const { text, state, request } = context;
-    const dataset = element("select", { name: "dataset", id: "dataset", onchange: () => choose(dataset.value) });
+    const dataset = element("select", { name: "dataset", id: "dataset", onchange: () => (drawMissing(state.current.datasets.find(({ name }) => name === dataset.value)), choose(dataset.value)) });
     const notice = element("p.notice", { role: "alert", hidden: true });
     const choices = element("div.choices", { role: "radiogroup", "aria-label": text("training.choice"), onchange: showOptions });
     const more = element("details.more-options", {}, element("summary", {}, text("training.more_options")));
-    const start = element("button.main.start", { type: "submit" }, text("training.start"));
+    const start = element("button.main.start", { type: "submit", "aria-describedby": "not-trainable" }, text("training.start"));
+    const missing = element("p.soft", { id: "not-trainable", role: "status" });
+    let isTrainable = true;
+    let isStarting = false;
     const form = element(
       "form.new-training",
       { onsubmit: submit, novalidate: true },
@@ -23,6 +26,7 @@ export const view = {
       choices,
       more,
       notice,
+      missing,
       element("div.row", {}, start, element("span.soft", {}, text("training.goes_on"))),
     );
     const empty = element(
@@ -66,7 +70,8 @@ export const view = {
         more.open = true;
         return wrong.reportValidity();
       }
-      start.disabled = true;
+      isStarting = true;
+      allowStart();
       try {
         const preset = new FormData(form).get("preset");
         const { name } = await request.post("/api/trainings", { dataset: dataset.value, preset, ...options?.values() });
@@ -76,8 +81,22 @@ export const view = {
       } catch (error) {
         show(error);
       } finally {
-        start.disabled = false;
+        isStarting = false;
+        allowStart();
       }
+    }
+
+    function allowStart() {
+      start.disabled = isStarting || !isTrainable;
+    }
+
+    /** A dataset that no training accepts says what is missing before the button is pressed. */
+    function drawMissing(chosen) {
+      const needed = chosen ? missingIn(chosen) : "";
+      missing.textContent = needed && text(needed);
+      missing.hidden = !needed;
+      isTrainable = !needed;
+      allowStart();
     }
 
     function show(error) {
@@ -89,6 +108,7 @@ export const view = {
       const names = current.datasets.map(({ name }) => name);
       const chosen = names.includes(dataset.value) ? dataset.value : names.includes(context.argument) ? context.argument : names[0];
       drawDatasets(dataset, current.datasets, chosen, text);
+      drawMissing(current.datasets.find(({ name }) => name === chosen));
       empty.hidden = names.length > 0;
       form.hidden = names.length === 0;
       if (chosen && chosen !== shownDataset) choose(chosen);
@@ -100,6 +120,14 @@ export const view = {
     };
   },
 };
+
+/** The text of what a dataset lacks by its numbers; empty if a training may accept it. */
+function missingIn({ photos, classes, edited }) {
+  // Of other datasets, lists and tables may state the classes.
+  if (!edited) return "";
+  if (classes < 2) return "photos.missing_classes";
+  return photos <= classes ? "photos.missing_validation" : "";
+}
 
 function drawDatasets(select, datasets, chosen, text) {
   const labels = datasets.map(({ name, photos, classes }) => {
