@@ -1,8 +1,10 @@
 """The application: static files, requests of the views, headers, and errors as messages."""
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -77,13 +79,20 @@ def make_app(home: Workspace, exposure: Exposure, access: Access, service: str) 
     app.on_shutdown.append(end_streams)
     app.on_response_prepare.append(_add_headers)
     limit_connections(app)
-    for name, content in packaged_files("model.studio").items():
+    for name, content in studio_files().items():
         add_file(app, "/" if name == "index.html" else f"/{name}", content)
     for name, content in page_files().items():
         add_file(app, f"/page/{name}", content)
     for routes in (session, workspace, tasks, photos, uploads, training, result, trial, sharing):
         routes.add_routes(app)
     return app
+
+
+def studio_files() -> dict[str, bytes]:
+    """Path and content of each file of the page; `languages.js` lists the languages that have a file of texts."""
+    files = packaged_files("model.studio")
+    languages = sorted(Path(name).stem for name in files if name.startswith("texts/"))
+    return files | {"languages.js": f"export const languages = {json.dumps(languages)};\n".encode()}
 
 
 def advice_if_taken(exposure: Exposure) -> str:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
+from model.studio.server import studio_files
 from model.studio.starting import PORTS_TO_SERVICE, free_port
 from tests.support.command import COMMAND, ROOT, environment_of_tests
 from tests.support.studio_server import Studio
@@ -43,7 +44,13 @@ def test_a_second_studio_names_the_address_of_the_first_one(studio: Studio) -> N
     assert ran.returncode and f"open {studio.url} in the browser" in ran.stdout + ran.stderr
 
 
-@pytest.mark.parametrize("language", ["fr"])
+def test_a_file_of_texts_makes_a_language(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = dict.fromkeys(("app.js", "texts/en.json", "texts/de.json"), b"{}")
+    monkeypatch.setattr("model.studio.server.packaged_files", lambda package: files)
+    assert studio_files()["languages.js"] == b'export const languages = ["de", "en"];\n'
+
+
+@pytest.mark.parametrize("language", sorted({path.stem for path in (STATIC / "texts").iterdir()} - {"en"}))
 def test_each_language_has_the_same_texts(language: str) -> None:
     """English messages and helps of options come from the server, and have translations only."""
     english, other = texts_of("en"), texts_of(language)

@@ -1,6 +1,9 @@
-// All visible texts, in the language of the user: texts/en.json, texts/fr.json.
+// All visible texts, in the language of the user: each file of texts/ is a language.
 
-export const LANGUAGES = { en: "English", fr: "Français" };
+import { languages } from "./languages.js";
+
+/** Language -> its name in itself. */
+export const LANGUAGES = Object.fromEntries(languages.map((tag) => [tag, nameOf(tag)]));
 const KEY = "topgraft language";
 
 let texts = {};
@@ -49,6 +52,11 @@ export function duration(seconds) {
   if (whole < 60) return text("app.seconds", { count: whole });
   if (whole < 3600) return text("app.minutes", { minutes: Math.floor(whole / 60), seconds: whole % 60 });
   return text("app.hours", { hours: Math.floor(whole / 3600), minutes: Math.floor((whole % 3600) / 60) });
+}
+
+function nameOf(tag) {
+  const name = new Intl.DisplayNames([tag], { type: "language" }).of(tag);
+  return name.charAt(0).toLocaleUpperCase(tag) + name.slice(1);
 }
 
 function shown(value) {
