@@ -191,6 +191,17 @@ def test_a_view_is_complete_after_the_studio_has_returned(
     page.get_by_text(complete[view]).first.wait_for()
 
 
+def test_the_choices_are_shown_after_the_studio_has_returned(page: "playwright.Page", models: ModelStudio) -> None:
+    page.route("**/api/training-options*", lambda route: route.abort())
+    page.goto(f"{models.studio.url}#training/{DATASET}")
+    alert = page.locator("main .notice:visible")
+    alert.wait_for()
+    page.unroute("**/api/training-options*")
+    page.evaluate("dispatchEvent(new Event('online'))")
+    page.get_by_text("Balanced", exact=True).wait_for()
+    playwright.expect(alert).to_have_count(0)
+
+
 def test_choices_that_were_measured_differently_are_not_compared(page: "playwright.Page", models: ModelStudio) -> None:
     """One was trained on these photos, and measured on few of them; of the others, there is the benchmark."""
     tested = {"trainings": 1, "seconds": 5, "accuracy": 1, "interval": [0.7, 1], "images": 10, "measured_by": "test"}

@@ -41,12 +41,21 @@ export const view = {
     let options = null;
     let offered = [];
     let shownDataset = "";
+    let isMissing = false;
 
     async function choose(name) {
       shownDataset = name;
       state.choose({ dataset: name });
       const found = await request.get(`/api/training-options?dataset=${encodeURIComponent(name)}`).catch(show);
-      if (!found || name !== shownDataset) return;
+      if (name !== shownDataset) return;
+      if (!found) {
+        // Asked again with the next state: the studio may have been restarted.
+        shownDataset = "";
+        isMissing = true;
+        return;
+      }
+      if (isMissing) notice.hidden = true;
+      isMissing = false;
       const chosen = new FormData(form).get("preset");
       offered = found.choices;
       replace(choices, choiceCards(context, offered, chosen));
@@ -111,7 +120,7 @@ export const view = {
       drawMissing(current.datasets.find(({ name }) => name === chosen));
       empty.hidden = names.length > 0;
       form.hidden = names.length === 0;
-      if (chosen && chosen !== shownDataset) choose(chosen);
+      if (chosen && chosen !== shownDataset && state.online) choose(chosen);
       list.draw(current);
     });
     return () => {
