@@ -160,15 +160,15 @@ def test_refused_files_are_counted_and_listed_on_request(client: Client, dataset
 def test_a_connection_that_breaks_keeps_what_has_arrived(client: Client, dataset: Path) -> None:
     path = f"api/datasets/{dataset.name}/uploads"
     pixels = np.random.default_rng(5).integers(0, 256, (700, 700, 3), dtype=np.uint8)
-    content = encoded(Image.fromarray(pixels), "PNG")
+    content, other = (encoded(Image.fromarray(pixels), "PNG") + end for end in (b"1", b"2"))
     plan = {"files": [["new.png", len(content)], ["more.png", len(content)]], "class_name": "red"}
     upload = client.post(path, plan)["upload"]
     with client.sending(f"{path}/{upload}?first=0&offset=0", content + content[:100], 2 * len(content)):
         wait_until(lambda: client.get(f"{path}/{upload}")["received"], 10)
     found = wait_until(lambda: (one := client.get(f"{path}/{upload}"))["arrived"] == 1 and one, 10)
     assert found["parts"] == {"1": 100}
-    done = client.put(f"{path}/{upload}?first=1&offset=100", content[100:])
-    assert done["complete"] and (dataset / "red" / "more.png").read_bytes() == content
+    done = client.put(f"{path}/{upload}?first=1&offset=100", other[100:])
+    assert done["complete"] and (dataset / "red" / "more.png").read_bytes() == other
 
 
 def test_the_verdict_follows_changes_of_any_program(client: Client, dataset: Path) -> None:
@@ -231,7 +231,8 @@ def ended_task(client: Client, key: str) -> dict[str, Any]:
 
 
 def test_a_server_that_is_killed_while_receiving_goes_on_after_its_restart(tmp_path: Path) -> None:
-    content = encoded(random_image(3))
+    contents = [encoded(random_image(3)) + end for end in (b"1", b"2", b"3")]
+    content = contents[0]
     files = {"files": [[f"elm/{number}.jpg", len(content)] for number in range(3)], "class_name": None}
     with running_studio(tmp_path) as studio:
         client = Client(studio)
@@ -252,7 +253,7 @@ def test_a_server_that_is_killed_while_receiving_goes_on_after_its_restart(tmp_p
         assert begun["upload"] == upload
         [[first, _last]] = begun["missing"]
         part = begun["parts"].get(str(first), 0)
-        rest = (content * 3)[first * len(content) + part :]
+        rest = b"".join(contents)[first * len(content) + part :]
         assert client.put(f"api/datasets/sent/uploads/{upload}?first={first}&offset={part}", rest)["complete"]
         assert sorted(path.name for path in (tmp_path / "data" / "sent" / "elm").iterdir()) == [
             "0.jpg",
