@@ -16,6 +16,7 @@ import requests
 from benchmarks.attacks.target import PATIENCE, Target, Trick
 from model.bundle import open_bundle, write_manifest
 from model.bundle_files import MANIFEST, ONNX_MODEL, TRAINING_FEATURES
+from model.runs import LOCK
 from tests.support.files import zipped
 from tests.support.hostile_archives import HOSTILE_ARCHIVES
 from tests.support.hostile_networks import (
@@ -150,7 +151,8 @@ def _refused_import(target: Target, write: Callable[[Path], object]) -> str:
 
 
 def _models(target: Target) -> set[str]:
-    return {path.relative_to(target.models).as_posix() for path in target.models.glob("*/*")}
+    found = {path.relative_to(target.models).as_posix() for path in target.models.glob("*/*")}
+    return found - {f".running/{LOCK}"}
 
 
 def _with_value(field: str, value: Any) -> Callable[[Path], object]:
