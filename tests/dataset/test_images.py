@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from model.dataset.decoders.dicom import open_dicom
 from model.dataset.fitting import PADDING
 from model.dataset.images import decode_image, measure_image, read_image
 from model.errors import ImageError, ImageTooLargeError
@@ -300,7 +301,7 @@ def test_a_truncated_photo_is_refused(shared_datasets: Path) -> None:
 def test_dicom_without_pydicom_names_the_package_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pydicom", None)
     with pytest.raises(ImageError, match=r"topgraft\[dicom\]"):
-        decode_image(b"\0" * 128 + b"DICM")
+        open_dicom(b"\0" * 128 + b"DICM")
 
 
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])

@@ -116,7 +116,7 @@ def test_several_labels_on_one_box_are_listed(tmp_path: Path) -> None:
 
 def test_labels_of_several_controls_need_the_name_of_one(tmp_path: Path) -> None:
     content = [task(1, annotation(box_item("cat"), choice_item("sharp")))]
-    with pytest.raises(DatasetError, match=r"several: label \(1 labels\), kind \(1 labels\)\. .* --control label"):
+    with pytest.raises(DatasetError, match=r"several: label \(1 label\), kind \(1 label\)\. .* --control label"):
         read(tmp_path, content)
     labels = read(tmp_path, content, "kind")
     assert [region.labels for region in regions(labels)] == [("sharp",)]

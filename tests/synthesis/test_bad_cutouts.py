@@ -173,7 +173,7 @@ def test_backgrounds_of_val_and_test_unreadable_and_tiny_ones_are_not_used(tmp_p
     save(tmp_path / "backgrounds" / "tiny.png", Image.new("RGB", (1, 1)))
     (tmp_path / "backgrounds" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no photo")
     result = make(tmp_path)
-    assert result.backgrounds == "1 photos"
+    assert result.backgrounds == "1 photo"
     assert result.held_out == ("photo_one.jpg",)
     assert sorted(result.unreadable) == ["broken.jpg", "tiny.png"]
     backgrounds = {row["background"] for row in origins_of(tmp_path / "made") if row["synthetic"] == "true"}
