@@ -148,8 +148,7 @@ def open_photo(content: bytes, spec: InputSpec | None = None, max_memory: int = 
         return OpenedPhoto(DecodingCost(memory, False), content, spec, max_memory, None, None)
     try:
         source = _open(content)
-        memory, target = _memory_and_target(source, spec)
-        check_memory(source.format, source.width, source.height, memory, max_memory)
+        memory, target = _checked_memory(source, spec, max_memory)
     except Exception as error:
         raise translated_error(content, error) from error
     return OpenedPhoto(DecodingCost(memory, _is_quick(content, source)), content, spec, max_memory, source, target)
@@ -159,7 +158,8 @@ def decode_in_this_process(content: bytes, spec: InputSpec | None, max_memory: i
     """Decode an image as `decode_photo` does, without a time limit: for the child process only."""
     try:
         source = _open(content)
-        return _decode(source, _checked_target(source, spec, max_memory), spec)
+        _, target = _checked_memory(source, spec, max_memory)
+        return _decode(source, target, spec)
     except Exception as error:
         raise translated_error(content, error) from error
 
@@ -168,8 +168,7 @@ def open_in_this_process(content: bytes, spec: InputSpec | None, max_memory: int
     """Read and check the header as `open_photo` does, without a time limit: for the child process only."""
     try:
         source = _open(content)
-        memory, _ = _memory_and_target(source, spec)
-        check_memory(source.format, source.width, source.height, memory, max_memory)
+        memory, _ = _checked_memory(source, spec, max_memory)
     except Exception as error:
         raise translated_error(content, error) from error
     return Header(memory, *reversed(source.upright_size))
@@ -183,7 +182,8 @@ def decode_transparent(content: bytes) -> Image.Image:
     """
     try:
         source = _open(content)
-        pixels, _ = _to_8_bits(source.decode(_checked_target(source, None, MAX_DECODING_BYTES)), FULL)
+        _, target = _checked_memory(source, None, MAX_DECODING_BYTES)
+        pixels, _ = _to_8_bits(source.decode(target), FULL)
         return transparent_image(pixels, source.orientation)
     except Exception as error:
         raise translated_error(content, error) from error
@@ -332,18 +332,15 @@ def _ignore_notices_of_decoders() -> None:
         warnings.filterwarnings("ignore", module=rf"{package}\.")
 
 
-def _checked_target(source: ImageSource, spec: InputSpec | None, max_memory: int) -> tuple[int, int] | None:
-    memory, target = _memory_and_target(source, spec)
-    check_memory(source.format, source.width, source.height, memory, max_memory)
-    return target
-
-
-def _memory_and_target(source: ImageSource, spec: InputSpec | None) -> tuple[int, tuple[int, int] | None]:
-    """Maximum memory of decoding in bytes, and the smallest size in pixels that the decoder may return."""
+def _checked_memory(source: ImageSource, spec: InputSpec | None, max_memory: int) -> tuple[int, tuple[int, int] | None]:
+    """Maximum memory of decoding in bytes, within the limit, and the smallest size in pixels that may be decoded."""
     if spec is None:
-        return source.memory(None), None
-    target = smallest_size((source.width, source.height), source.orientation, spec)
-    return source.memory(target) + _BYTES_PER_INPUT_PIXEL * spec.height * spec.width, target
+        memory, target = source.memory(None), None
+    else:
+        target = smallest_size((source.width, source.height), source.orientation, spec)
+        memory = source.memory(target) + _BYTES_PER_INPUT_PIXEL * spec.height * spec.width
+    check_memory(source.format, source.width, source.height, memory, max_memory)
+    return memory, target
 
 
 def _decode(source: ImageSource, target: tuple[int, int] | None, spec: InputSpec | None) -> DecodedPhoto:

@@ -7,7 +7,9 @@ values, which may overlap: the memory and time they take are the product of both
 import re
 import struct
 
-_BLOCK = b"Exif\0\0"
+EXIF = b"Exif\0\0"
+"""Beginning of a block of EXIF data in a JPEG."""
+
 # The number of a TIFF or BigTIFF; some writers swap its bytes.
 _ORDERS = {b"II*\0": "<", b"II\0*": "<", b"MM\0*": ">", b"MM*\0": ">"}
 _ORIENTATION = 0x0112
@@ -19,7 +21,7 @@ _XMP = re.compile(rb"tiff:Orientation(?:=\"|>)([1-8])")
 
 def orientation_of_exif(block: bytes) -> int | None:
     """Orientation by a block of EXIF data, 1 to 8; None if it states none, or cannot be read."""
-    block = block.removeprefix(_BLOCK)
+    block = block.removeprefix(EXIF)
     order = _ORDERS.get(block[:4])
     if order is None or len(block) < 8:
         return None

@@ -5,7 +5,7 @@ from typing import IO, cast
 
 from PIL import JpegImagePlugin
 
-from model.dataset.decoders.exif import orientation_of_exif, orientation_of_xmp
+from model.dataset.decoders.exif import EXIF, orientation_of_exif, orientation_of_xmp
 from model.dataset.decoders.jpeg_header import JpegHeader, count_scans, has_all_scans, has_end, read_jpeg_header
 from model.dataset.decoders.source import (
     FULL_SIZE_BYTES,
@@ -26,7 +26,7 @@ _SCAN = b"\xff\xda"
 _FIRST_RESTART, _RESTARTS = 0xD0, 8
 # Codes of any block.
 _CODES = b"\x5a\xa5\x33\x66" * 8
-_EXIF, _XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
+_XMP = b"http://ns.adobe.com/xap/1.0/\0"
 # Segments of applications, and comments.
 _METADATA = frozenset((*range(0xE0, 0xF0), 0xFE))
 
@@ -133,12 +133,10 @@ def _is_kept(segment: bytes) -> bool:
 
 def _orientation(content: bytes, header: JpegHeader) -> int:
     """Orientation by the first EXIF segment, otherwise by the first XMP segment."""
+    segments = [(start + 4, end) for start, end in header.segments]
     exif, xmp = (
-        next(
-            (content[start + 4 : end] for start, end in header.segments if content[start + 4 : end].startswith(name)),
-            b"",
-        )
-        for name in (_EXIF, _XMP)
+        next((content[start:end] for start, end in segments if content.startswith(name, start, end)), b"")
+        for name in (EXIF, _XMP)
     )
     return orientation_of_exif(exif) or orientation_of_xmp(xmp) or 1
 
