@@ -33,20 +33,22 @@ def restrict_paths(config: TrainConfig, workspace: Workspace) -> TrainConfig:
     """
     dataset = config.dataset if is_remote(config.dataset) else _allowed_path("dataset", config.dataset, workspace)
     features = _allowed_path("features", config.features, workspace) if config.features else ""
+    # The import refuses the URL of a file itself, and names the command that reads it.
     import_from = config.import_from
-    if import_from and not is_url(import_from) and not is_remote(import_from):
-        import_from = _absolute(_allowed_path("import_from", import_from, workspace), workspace)
-    upload_to = config.upload_to
-    if upload_to and not is_remote(upload_to):
-        upload_to = _absolute(_allowed_path("upload_to", upload_to, workspace), workspace)
+    if not is_url(import_from):
+        import_from = _allowed_place("import_from", import_from, workspace)
+    upload_to = _allowed_place("upload_to", config.upload_to, workspace)
     _check_images_directory(config.images_directory, dataset, workspace)
     _check_table(config.table, workspace)
     return dataclasses.replace(config, dataset=dataset, features=features, import_from=import_from, upload_to=upload_to)
 
 
-def _absolute(allowed: str, workspace: Workspace) -> str:
-    """An allowed path, from `data/` on if it is relative: without this, from the folder in which the service runs."""
-    return str(workspace.data.absolute() / allowed)
+def _allowed_place(option: str, value: str, workspace: Workspace) -> str:
+    """A remote or no place, unchanged; a path that is allowed, absolute: otherwise the folder in which the service runs
+    would decide what a relative one means."""
+    if not value or is_remote(value):
+        return value
+    return str(workspace.data.absolute() / _allowed_path(option, value, workspace))
 
 
 def _allowed_path(option: str, value: str, workspace: Workspace) -> str:
