@@ -21,7 +21,9 @@ let visits = 0;
 
 async function start() {
   await loadTexts();
-  document.querySelector("#skip").textContent = text("app.skip");
+  const skip = document.querySelector("#skip");
+  skip.textContent = text("app.skip");
+  skip.addEventListener("click", skipNavigation);
   document.querySelector("#views").setAttribute("aria-label", text("app.views"));
   drawTools();
   session.required = askForSession;
@@ -49,7 +51,6 @@ async function show() {
   const [name, given, part = ""] = location.hash.slice(1).split("/").map(decoded);
   const view = VIEWS.find((one) => one.name === name) ?? VIEWS[0];
   const argument = given || state.chosen[view.of];
-  if (name === "main") return main.focus();
   if (view.name === shown.name && argument === shown.argument && part === shown.part) return;
   shown = { name: view.name, argument, part };
   state.choose({ [view.of]: argument });
@@ -65,6 +66,12 @@ async function show() {
   document.title = `${text(`${view.name}.title`)} · Topgraft`;
   leave = module.mount(main, { ...context, argument, part }) ?? (() => {});
   announce(text(`${view.name}.title`));
+}
+
+/** Moves the focus at once: after a change of the address, the next key would come first. */
+function skipNavigation(event) {
+  event.preventDefault();
+  main.focus();
 }
 
 /** Goes to a view, with the name of a dataset or model. */
